@@ -1,0 +1,21 @@
+/* Periodic work of a daemon, one thread per table; a job guarded by a lease runs on one replica at a time. */
+#ifndef SOUK_TIMER_H
+#define SOUK_TIMER_H
+
+#include "common/arena.h"
+#include "common/pg.h"
+
+struct timer_job {
+	const char *name;   /* also the lease's name when leased */
+	int64_t every_ms;   /* jittered by a tenth */
+	bool leased;
+	/* Runs outside any transaction; the arena is reset after it. An error is logged and the job runs again next time. */
+	enum err_code (*fn)(void *svc, struct arena *, struct err *);
+};
+struct timers;
+MUST_CHECK enum err_code timers_start(const struct timer_job *jobs /* ends with {0} */, struct pg_pool *, void *svc,
+				      struct timers **t_r, struct err *);
+void timers_kick(struct timers *, const char *name); /* run it now */
+void timers_stop(struct timers *);		      /* waits for the job under way */
+
+#endif
