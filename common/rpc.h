@@ -8,7 +8,7 @@
 #include <protobuf-c/protobuf-c.h>
 
 #include "common/call.h"
-#include "common/common.pb-c.h"
+#include "common.pb-c.h"
 
 /* fn gets a reply initialised and allocated in the arena. */
 typedef enum err_code rpc_fn(struct call *, const ProtobufCMessage *in, ProtobufCMessage *out);
