@@ -1,25 +1,47 @@
 /*
- * Checks of input. Each adds a detail naming the field when the value does not fit; the caller calls all of them and then
- * returns E_INVALID "common.invalid_input" when e->n_details. Texts must be UTF-8 without NUL or control characters.
+ * Input checks. Each adds a detail for its field and returns false when the value is bad; call them all, then
+ *
+ *	if (c->err.n_details)
+ *		return err_set(&c->err, E_INVALID, "common.invalid_input", "…");
+ *
+ * NULL counts as missing ("is required"), so guard optional fields: if (in->phone) check_phone(…).
  */
 #ifndef SOUK_CHECK_H
 #define SOUK_CHECK_H
 
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
 #include "common/err.h"
 
-void check_text(struct err *e, const char *field, const char *s, size_t min, size_t max);	/* code points; NULL is missing */
-void check_multiline(struct err *e, const char *field, const char *s, size_t min, size_t max); /* newline and tab allowed */
-void check_range(struct err *e, const char *field, int64_t v, int64_t min, int64_t max);
-void check_id(struct err *e, const char *field, const char *s, const char *prefix);
-void check_currency(struct err *e, const char *field, const char *s);
-void check_email(struct err *e, const char *field, const char *s);
-void check_slug(struct err *e, const char *field, const char *s);    /* a-z 0-9 -, 1 to 100 */
-void check_country(struct err *e, const char *field, const char *s); /* ISO 3166 alpha-2, upper case */
-void check_phone(struct err *e, const char *field, const char *s);   /* + and 6 to 15 digits, separators allowed */
-void check_one_of(struct err *e, const char *field, const char *s, const char *words); /* "a b c" */
-void check_url(struct err *e, const char *field, const char *s, bool https_only);
+/* One line of text: valid UTF-8 without control characters, min to max code points. NULL is fine when min is 0. */
+bool check_text(struct err *e, const char *field, const char *s, size_t min, size_t max);
+/* The same, but tabs and line ends may occur: descriptions. */
+bool check_longtext(struct err *e, const char *field, const char *s, size_t min, size_t max);
+bool check_range(struct err *e, const char *field, int64_t v, int64_t min, int64_t max);
+bool check_id(struct err *e, const char *field, const char *s, const char *prefix);
+bool check_email(struct err *e, const char *field, const char *s);
+bool check_phone(struct err *e, const char *field, const char *s);    /* E.164: +, 7 to 15 digits */
+bool check_currency(struct err *e, const char *field, const char *s); /* ISO 4217 */
+bool check_country(struct err *e, const char *field, const char *s);  /* ISO 3166-1 alpha-2, capitals */
+bool check_slug(struct err *e, const char *field, const char *s);     /* a-z 0-9 and single hyphens, 1 to 100 */
+bool check_language(struct err *e, const char *field, const char *s); /* "en", "pt-BR" */
+bool check_url(struct err *e, const char *field, const char *s, bool https_only); /* http(s), host, no user info */
+/* s is one of the words of "a|b|c". */
+bool check_oneof(struct err *e, const char *field, const char *s, const char *words);
 
-bool utf8_valid(const char *s, size_t n);	/* no surrogates, no overlong forms, at most U+10FFFF */
-size_t utf8_count(const char *s);		/* code points of a valid text */
+struct Common__V1__Money;
+/* A known currency and an amount from min to max minor units. */
+bool check_money(struct err *e, const char *field, const struct Common__V1__Money *m, int64_t min, int64_t max);
+
+/* ---- the predicates under them ---- */
+bool utf8_valid(const char *s, size_t n);   /* no overlong forms, no surrogates, at most U+10FFFF; NUL is a character */
+size_t utf8_length(const char *s, size_t n); /* code points of valid UTF-8 */
+/* Bytes of the character at s (n left), 0 when it is not valid. */
+size_t utf8_char(const char *s, size_t n);
+/* The largest k <= n that does not cut a character of s. */
+size_t utf8_cut(const char *s, size_t n);
+bool text_clean(const char *s, size_t n); /* valid UTF-8 without control characters (C0, DEL, C1) or U+2028/2029 */
 
 #endif
