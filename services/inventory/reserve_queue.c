@@ -1,0 +1,269 @@
+#include "services/inventory/reserve_queue.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "common/metrics.h"
+#include "common/timeutil.h"
+#include "services/inventory/stock_event.h"
+
+#define LANES 257
+
+/* One waiting request; lives on the stack of the thread that waits. Guarded by the queue's lock. */
+struct waiter {
+	const struct reserve_ask *ask;
+	struct waiter *next;
+	pthread_cond_t wake;
+	enum { WAITING, TAKEN, LEAD, DONE } state;
+	enum err_code code;
+	struct err err;
+	enum reserve_outcome outcome;
+	int64_t available;
+};
+
+/* The variant whose statement is running, and who waits behind it. */
+struct lane {
+	struct lane *next;
+	const char *variant_id; /* the first leader's; replaced when leadership passes on */
+	struct waiter *head, **tail;
+	int n;
+};
+
+struct reserve_queue {
+	pthread_mutex_t lock;
+	struct lane *lanes[LANES];
+	int combine_max;
+	struct metric *batches, *requests;
+};
+
+struct reserve_queue *reserve_queue_new(int combine_max)
+{
+	struct reserve_queue *q = calloc(1, sizeof(*q));
+
+	if (!q)
+		abort(); /* at start, like any arena */
+	pthread_mutex_init(&q->lock, NULL);
+	q->combine_max = combine_max;
+	q->batches = metric_counter("souk_reserve_batches_total", "Reservation statements of single variants", NULL);
+	q->requests = metric_counter("souk_reserve_requests_total", "Reservation requests in those statements", NULL);
+	return q;
+}
+
+void reserve_queue_free(struct reserve_queue *q)
+{
+	if (!q)
+		return;
+	pthread_mutex_destroy(&q->lock);
+	free(q);
+}
+
+enum err_code reserve_outcome_parse(const char *word, enum reserve_outcome *r, struct err *e)
+{
+	static const char *const words[] = { "ok", "known", "short", "capped", "unknown" };
+
+	for (size_t i = 0; word && i < sizeof(words) / sizeof(words[0]); i++)
+		if (strcmp(words[i], word) == 0)
+			return *r = (enum reserve_outcome)i, OK;
+	return err_set(e, E_INTERNAL, "common.internal", "reservation outcome '%s'", word ? word : "(null)");
+}
+
+static unsigned lane_slot(const char *variant_id)
+{
+	unsigned h = 5381;
+
+	while (*variant_id)
+		h = h * 33 + (unsigned char)*variant_id++;
+	return h % LANES;
+}
+
+static struct lane *lane_find(struct reserve_queue *q, const char *variant_id)
+{
+	for (struct lane *l = q->lanes[lane_slot(variant_id)]; l; l = l->next)
+		if (strcmp(l->variant_id, variant_id) == 0)
+			return l;
+	return NULL;
+}
+
+static void lane_unlink(struct reserve_queue *q, struct lane *gone)
+{
+	for (struct lane **p = &q->lanes[lane_slot(gone->variant_id)]; *p; p = &(*p)->next)
+		if (*p == gone) {
+			*p = gone->next;
+			return;
+		}
+}
+
+/* ---- the statement ---- */
+
+struct batch {
+	const char *variant_id;
+	const struct reserve_ask *ask;
+	size_t n;
+	int64_t cap;
+	struct arena *arena;
+	struct reserve_answer *rows;
+	size_t n_rows;
+};
+
+static enum err_code batch_tx(struct pg *pg, void *arg, struct err *e)
+{
+	struct batch *b = arg;
+
+	if (inventory_db_reserve_many(pg, b->arena, b->variant_id, b->ask, b->n, b->cap, &b->rows, &b->n_rows, e))
+		return e->code;
+	if (b->n_rows != b->n)
+		return err_set(e, E_INTERNAL, "common.internal", "%zu answers for %zu reservations", b->n_rows, b->n);
+	return stock_event_put(pg, b->rows[0].moved, b->variant_id, b->rows[0].vendor_id, b->rows[0].state_after,
+			       b->rows[0].seq_after, e);
+}
+
+static enum err_code batch_run(struct inventory_svc *svc, struct call *c, const char *variant_id,
+			       struct waiter *const *who, size_t n)
+{
+	struct reserve_ask *ask = arena_alloc(c->arena, n * sizeof(*ask));
+	struct batch b = { .variant_id = variant_id, .ask = ask, .n = n, .cap = svc->conf->owner_unit_cap,
+			   .arena = c->arena };
+
+	for (size_t i = 0; i < n; i++)
+		ask[i] = *who[i]->ask;
+	if (call_tx(c, CALL_TX_PLAIN, batch_tx, &b))
+		return c->err.code;
+	for (size_t i = 0; i < n; i++) {
+		if (reserve_outcome_parse(b.rows[i].outcome, &who[i]->outcome, &c->err))
+			return c->err.code;
+		who[i]->available = b.rows[i].available;
+	}
+	metric_add(svc->queue->batches, 1);
+	metric_add(svc->queue->requests, (int64_t)n);
+	return OK;
+}
+
+/* Leads: takes the lane's waiters behind itself, runs them, hands the lane on. Called with the lock held. */
+static void lead(struct inventory_svc *svc, struct call *c, struct lane *lane, struct waiter *self,
+		 const char *variant_id)
+{
+	struct reserve_queue *q = svc->queue;
+	struct waiter *who[64];
+	size_t n = 1;
+	enum err_code code;
+
+	who[0] = self;
+	while (lane->head && n < (size_t)q->combine_max && n < sizeof(who) / sizeof(who[0])) {
+		who[n] = lane->head;
+		lane->head = who[n]->next;
+		who[n++]->state = TAKEN;
+	}
+	if (!lane->head)
+		lane->tail = &lane->head;
+	pthread_mutex_unlock(&q->lock);
+	code = batch_run(svc, c, variant_id, who, n);
+	pthread_mutex_lock(&q->lock);
+	for (size_t i = 0; i < n; i++) {
+		who[i]->code = code;
+		who[i]->err = c->err;
+		who[i]->state = DONE;
+		if (i > 0)
+			pthread_cond_signal(&who[i]->wake);
+	}
+	if (lane->head) {
+		struct waiter *heir = lane->head;
+
+		lane->head = heir->next;
+		if (!lane->head)
+			lane->tail = &lane->head;
+		heir->state = LEAD;
+		pthread_cond_signal(&heir->wake);
+	} else {
+		lane_unlink(q, lane);
+		free((char *)lane->variant_id);
+		free(lane);
+	}
+}
+
+/* Takes a waiter that nobody leads yet out of its lane. */
+static void lane_leave(struct lane *lane, struct waiter *w)
+{
+	struct waiter **p = &lane->head;
+
+	while (*p && *p != w)
+		p = &(*p)->next;
+	if (*p)
+		*p = w->next;
+	lane->tail = &lane->head;
+	while (*lane->tail)
+		lane->tail = &(*lane->tail)->next;
+}
+
+static void wait_turn(struct reserve_queue *q, struct call *c, struct lane *lane, struct waiter *w)
+{
+	struct timespec until;
+
+	clock_gettime(CLOCK_MONOTONIC, &until);
+	int64_t left = c->deadline_ms - mono_ms();
+	int64_t ns = until.tv_nsec + (left > 0 ? left % 1000 : 0) * 1000000;
+
+	until.tv_sec += (left > 0 ? left / 1000 : 0) + ns / 1000000000;
+	until.tv_nsec = ns % 1000000000;
+	while (w->state == WAITING || w->state == TAKEN) {
+		if (w->state == TAKEN) { /* the leader's own deadline bounds this */
+			pthread_cond_wait(&w->wake, &q->lock);
+		} else if (pthread_cond_timedwait(&w->wake, &q->lock, &until) == ETIMEDOUT && w->state == WAITING) {
+			lane_leave(lane, w);
+			w->code = err_set(&w->err, E_UNAVAILABLE, "common.deadline", "waited for the variant's turn");
+			w->state = DONE;
+		}
+	}
+}
+
+enum err_code reserve_queue_run(struct inventory_svc *svc, struct call *c, const char *variant_id,
+				const struct reserve_ask *ask, enum reserve_outcome *outcome_r, int64_t *available_r)
+{
+	struct reserve_queue *q = svc->queue;
+	struct waiter w = { .ask = ask, .state = WAITING };
+	struct lane *lane, *fresh = calloc(1, sizeof(*fresh));
+	char *name = strdup(variant_id);
+	pthread_condattr_t mono;
+
+	if (!fresh || !name) {
+		free(fresh);
+		free(name);
+		return err_set(&c->err, E_UNAVAILABLE, "common.unavailable", "no memory for a lane");
+	}
+	pthread_condattr_init(&mono);
+	pthread_condattr_setclock(&mono, CLOCK_MONOTONIC);
+	pthread_cond_init(&w.wake, &mono);
+	pthread_condattr_destroy(&mono);
+
+	pthread_mutex_lock(&q->lock);
+	lane = lane_find(q, variant_id);
+	if (lane) {
+		free(fresh);
+		free(name);
+		*lane->tail = &w;
+		lane->tail = &w.next;
+		wait_turn(q, c, lane, &w);
+	} else {
+		unsigned slot = lane_slot(variant_id);
+
+		lane = fresh;
+		lane->variant_id = name;
+		lane->tail = &lane->head;
+		lane->next = q->lanes[slot];
+		q->lanes[slot] = lane;
+		w.state = LEAD;
+	}
+	if (w.state == LEAD)
+		lead(svc, c, lane, &w, variant_id);
+	pthread_mutex_unlock(&q->lock);
+	pthread_cond_destroy(&w.wake);
+	if (w.code) {
+		c->err = w.err;
+		return w.code;
+	}
+	*outcome_r = w.outcome;
+	*available_r = w.available;
+	return OK;
+}
