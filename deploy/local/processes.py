@@ -1,0 +1,166 @@
+"""The set of processes of a local platform, in one table.
+
+A row says what runs, how one sees that it is ready and what it is told. Daemons get their keys as environment and,
+for a person who wants to start one by hand, as <run>/env/<name>.env (`set -a; . <run>/env/cart.env; souk-cart`).
+"""
+
+import os
+
+PYTHON = "/usr/bin/python3"  # Debian's, which has the packages of deploy/packages.txt
+
+# name, its number among the default ports 7001.. (bell +100, admin +200)
+DAEMONS = [
+    ("identity", 1),
+    ("catalog", 2),
+    ("inventory", 3),
+    ("cart", 4),
+    ("checkout", 5),
+    ("search", 6),
+    ("reco", 7),
+    ("notify", 8),
+]
+DAEMON_NAMES = [name for name, _ in DAEMONS]
+
+# Who listens where by default; SOUK_PORT_BASE moves all of them, the variable moves one.
+PORTS = {
+    "http": (8080, "SOUK_HTTP_PORT", "the gateway"),
+    "gateway_admin": (7200, "SOUK_GATEWAY_ADMIN_PORT", "the gateway's admin port"),
+    "sandbox": (8090, "SOUK_SANDBOX_PORT", "the payment sandbox"),
+    "smtp": (8025, "SOUK_SMTP_PORT", "the mail catcher (SMTP)"),
+    "mail": (8026, "SOUK_MAIL_PORT", "the mail catcher (web)"),
+}
+for _name, _i in DAEMONS:
+    _up = _name.upper()
+    PORTS[_name] = (7000 + _i, f"SOUK_{_up}_PORT", f"souk-{_name}")
+    PORTS[_name + "_bell"] = (7100 + _i, f"SOUK_{_up}_BELL_PORT", f"souk-{_name}'s doorbell")
+    PORTS[_name + "_admin"] = (7200 + _i, f"SOUK_{_up}_ADMIN_PORT", f"souk-{_name}'s admin port")
+
+
+class Process:
+    """One supervised process. ready: a URL that answers 200, a callable, or None (started = ready)."""
+
+    def __init__(self, name, argv, env=None, ready=None, user=None, stop_signal=15, stop_after=15.0, rank=5,
+                 cwd=None, own_env=False):
+        self.name = name
+        self.argv = argv
+        self.env = env or {}
+        self.ready = ready
+        self.user = user
+        self.stop_signal = stop_signal
+        self.stop_after = stop_after
+        self.rank = rank  # started in ascending order, stopped in descending order
+        self.cwd = cwd
+        self.own_env = own_env  # write <run>/env/<name>.env
+
+
+def shared_env(s):
+    """What every daemon is told alike."""
+    return {
+        "REDIS_URL": s.redis_url,
+        "SOUK_KEYS_DIR": s.keys_dir,
+        "LOG_LEVEL": os.environ.get("LOG_LEVEL", "INFO"),
+        "DRAIN_MS": os.environ.get("DRAIN_MS", "1000"),
+        "RESOLVE_MS": os.environ.get("RESOLVE_MS", "1000"),
+    }
+
+
+def daemon_env(s, name):
+    up = name.upper()
+    env = shared_env(s)
+    env[f"{up}_LISTEN"] = f"tcp://127.0.0.1:{s.ports[name]}"
+    env[f"{up}_BELL_LISTEN"] = f"tcp://127.0.0.1:{s.ports[name + '_bell']}"
+    env[f"{up}_ADMIN_LISTEN"] = f"127.0.0.1:{s.ports[name + '_admin']}"
+    env[f"{up}_PG_DSN"] = s.dsn(f"souk_{name}")
+    env[f"{up}_PG_MIGRATE_DSN"] = s.dsn("souk_migrate")
+    env.update(peers_env(s))
+    env.update(EXTRA.get(name, lambda _: {})(s))
+    return env
+
+
+def peers_env(s):
+    env = {}
+    for peer in DAEMON_NAMES:
+        env[f"{peer.upper()}_URL"] = f"tcp://127.0.0.1:{s.ports[peer]}"
+        env[f"{peer.upper()}_BELL_URL"] = f"tcp://127.0.0.1:{s.ports[peer + '_bell']}"
+    return env
+
+
+def gateway_env(s):
+    env = shared_env(s)
+    env.update(peers_env(s))
+    env["GATEWAY_LISTEN"] = f"{s.http_host}:{s.ports['http']}"
+    env["GATEWAY_ADMIN_LISTEN"] = f"127.0.0.1:{s.ports['gateway_admin']}"
+    env["GATEWAY_PUBLIC_URL"] = s.url
+    return env
+
+
+def checkout_env(s):
+    return {
+        "STRIPE_URL": s.sandbox_url,
+        "STRIPE_SECRET_KEY": s.secret("stripe_secret_key", "sk_test_"),
+        "STRIPE_PUBLISHABLE_KEY": s.secret("stripe_publishable_key", "pk_test_"),
+        "STRIPE_WEBHOOK_SECRET": s.secret("stripe_webhook_secret", "whsec_"),
+    }
+
+
+def notify_env(s):
+    return {
+        "NOTIFY_SMTP_URL": f"smtp://127.0.0.1:{s.ports['smtp']}",
+        "NOTIFY_FROM": "Souk <shop@souk.example>",
+        "NOTIFY_PUBLIC_URL": s.url,
+    }
+
+
+def identity_env(s):
+    return {"IDENTITY_PUBLIC_URL": s.url}
+
+
+EXTRA = {"checkout": checkout_env, "notify": notify_env, "identity": identity_env}
+
+
+def sandbox_env(s):
+    return {
+        "SANDBOX_LISTEN": f"127.0.0.1:{s.ports['sandbox']}",
+        "SANDBOX_PUBLIC_URL": s.sandbox_url,
+        "SANDBOX_SECRET_KEY": s.secret("stripe_secret_key", "sk_test_"),
+        "SANDBOX_PUBLISHABLE_KEY": s.secret("stripe_publishable_key", "pk_test_"),
+        "SANDBOX_WEBHOOK_URL": f"http://127.0.0.1:{s.ports['http']}/api/webhooks/stripe",
+        "SANDBOX_WEBHOOK_SECRET": s.secret("stripe_webhook_secret", "whsec_"),
+        "SANDBOX_STATE_FILE": os.path.join(s.run_dir, "sandbox.journal"),
+    }
+
+
+def stores(s, pg_ready, redis_ready):
+    """PostgreSQL and Redis: first up, last down."""
+    redis = ["redis-server", "--unixsocket", s.redis_socket, "--unixsocketperm", "700", "--dir", s.redis_dir,
+             "--save", "", "--appendonly", "no", "--maxmemory", "256mb", "--maxmemory-policy", "allkeys-lru",
+             "--bind", "127.0.0.1", "--port", str(s.redis_port)]
+    postgres = [os.path.join(s.pg_bin, "postgres"), "-D", s.pg_data, "-k", s.socket_dir, "-p", str(s.pg_port),
+                "-c", "listen_addresses=", "-c", "unix_socket_permissions=0700"]
+    if s.fast_pg:
+        postgres += ["-c", "fsync=off", "-c", "synchronous_commit=off", "-c", "full_page_writes=off"]
+    return [
+        # SIGINT is PostgreSQL's fast shutdown; SIGTERM would wait for every client.
+        Process("postgres", postgres, ready=pg_ready, user=s.pg_user, stop_signal=2, stop_after=60.0, rank=0,
+                cwd="/"),
+        Process("redis", redis, ready=redis_ready, rank=0, cwd=s.redis_dir),
+    ]
+
+
+def platform(s):
+    """Everything else. A program that is not built is left out; the caller says so."""
+    here = os.path.dirname(os.path.abspath(__file__))
+    mail = os.path.join(here, "..", "..", "tests", "support", "mail_catcher.py")
+    rows = [
+        Process("mail", [PYTHON, os.path.normpath(mail), "--smtp", f"127.0.0.1:{s.ports['smtp']}",
+                         "--web", f"127.0.0.1:{s.ports['mail']}", "--dir", os.path.join(s.run_dir, "mail")],
+                ready=f"http://127.0.0.1:{s.ports['mail']}/readyz", rank=2),
+        Process("sandbox", [s.program("souk-sandbox")], env=sandbox_env(s),
+                ready=("tcp", s.ports["sandbox"]), rank=2, own_env=True),
+    ]
+    for name in DAEMON_NAMES:
+        rows.append(Process(name, [s.program(f"souk-{name}")], env=daemon_env(s, name),
+                            ready=f"http://127.0.0.1:{s.ports[name + '_admin']}/readyz", rank=3, own_env=True))
+    rows.append(Process("gateway", [s.program("souk-gateway")], env=gateway_env(s),
+                        ready=f"http://127.0.0.1:{s.ports['http']}/readyz", rank=4, own_env=True))
+    return rows

@@ -1,0 +1,199 @@
+#!/usr/bin/env bash
+# The runner behind `make -f Makefile.ci test|verify|bench|fuzz|docs`. Each step counts; the last line is
+# `N passed, N failed, N skipped`, and what did not run is named above it.
+#
+#	TEST_STEPS="lint unit"	only these steps of `test`: lint build clang unit integration python e2e
+#	TEST_FILTER=regex	only ctest programs whose name matches
+#	E2E_BUILD=debug		the platform of the e2e step: debug (sanitizers, default) or release
+#	KEEP=1			keep the work folder
+set -uo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+root=$PWD
+what=${1:?test, verify, bench, fuzz or docs}
+work=$(mktemp -d "${TMPDIR:-/tmp}/souk-test.XXXXXX")
+debug=build/debug clang=build/clang release=build/release
+passed=0 failed=0 skipped=0
+not_run=()
+begun=$SECONDS
+. tests/support/report.sh
+
+cleanup() {
+	trap - EXIT INT TERM
+	[[ -d $work/e2e ]] && SOUK_RUN_DIR=$work/e2e /usr/bin/python3 deploy/local/local.py down >/dev/null 2>&1
+	[[ -d $work/svc ]] && tests/support/services.sh stop "$work/svc" >/dev/null 2>&1
+	if [[ ${KEEP:-} ]]; then
+		echo "kept: $work"
+	else
+		rm -rf -- "$work"
+	fi
+}
+trap cleanup EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM
+
+need_services() {
+	[[ ${TEST_PG_ADMIN:-} && ${TEST_REDIS_URL:-} ]] && return 0
+	local out
+	out=$(tests/support/services.sh start "$work/svc") || return 1
+	eval "$out"
+}
+
+step_lint() {
+	section "source gates"
+	count_lines "$work/lint.out" tests/lint/lint.sh
+}
+
+step_build() {
+	section "build: gcc, Debug (ASan, UBSan), everything"
+	if run_quiet "$work/build.out" env CC=gcc deploy/local/build.sh Debug $debug all; then
+		pass "gcc Debug build"
+	else
+		fail "gcc Debug build" "$work/build.out"
+	fi
+}
+
+step_clang() {
+	section "build: clang, Release flags, everything"
+	if run_quiet "$work/clang.out" env CC=clang deploy/local/build.sh Release $clang all; then
+		pass "clang Release build"
+	else
+		fail "clang Release build" "$work/clang.out"
+	fi
+}
+
+# ctest with the programs that exist; a program that did not build is a failure of its own.
+run_ctest() {
+	local label=$1 dir=$2 jobs=$3
+	[[ -f $dir/CTestTestfile.cmake ]] || { fail "$label tests: nothing is built" /dev/null; return; }
+	ctest --test-dir "$dir" -L "^$label\$" ${TEST_FILTER:+-R "$TEST_FILTER"} -j"$jobs" --output-on-failure \
+		--timeout 180 --no-tests=ignore >"$work/ctest-$label.out" 2>&1 &
+	wait_with_progress $! "$work/ctest-$label.out" '[0-9]+/[0-9]+ Test'
+	/usr/bin/python3 tests/support/ctest_count.py "$work/ctest-$label.out" >"$work/ctest-$label.count"
+	add_counts "$work/ctest-$label.count"
+}
+
+step_unit() {
+	section "unit tests"
+	run_ctest unit $debug "${JOBS:-$(nproc)}"
+}
+
+step_integration() {
+	section "integration tests (private PostgreSQL and Redis)"
+	if need_services; then
+		export TEST_PG_ADMIN TEST_REDIS_URL
+		run_ctest integration $debug "${JOBS:-$(nproc)}"
+	else
+		fail "private PostgreSQL and Redis" /dev/null
+	fi
+}
+
+step_python() {
+	section "integration tests in Python"
+	if ! compgen -G 'tests/integration/*/test_*.py' >/dev/null; then
+		not_run+=("Python integration tests: there are none")
+		return
+	fi
+	need_services || { fail "private PostgreSQL and Redis" /dev/null; return; }
+	export TEST_PG_ADMIN TEST_REDIS_URL SOUK_BUILD_DIR=$root/$debug
+	run_python integration 'tests/integration/*/test_*.py'
+	unset SOUK_BUILD_DIR
+}
+
+step_e2e() {
+	section "end to end (the whole platform, ${E2E_BUILD:-debug} build)"
+	if ! compgen -G 'tests/e2e/test_*.py' >/dev/null; then
+		not_run+=("end-to-end tests: there are none")
+		return
+	fi
+	local build=$debug
+	[[ ${E2E_BUILD:-debug} == release ]] && build=$release
+	export SOUK_RUN_DIR=$work/e2e SOUK_PORT_BASE=auto SOUK_BUILD_DIR=$root/$build SOUK_PG_FAST=1 DETACH=1 SOUK_TEST=1
+	export DEMO_SCALE=${E2E_DEMO_SCALE:-60} LOG_LEVEL=${LOG_LEVEL:-INFO}
+	if /usr/bin/python3 deploy/local/local.py up >"$work/up.out" 2>&1; then
+		pass "platform starts"
+		run_python e2e 'tests/e2e/test_*.py'
+		if /usr/bin/python3 deploy/local/local.py down >"$work/down.out" 2>&1; then
+			pass "platform stops"
+		else
+			fail "platform stops" "$work/down.out"
+		fi
+		check_logs "$work/e2e/logs"
+	else
+		fail "platform starts" "$work/up.out"
+		not_run+=("end-to-end tests: the platform did not start")
+	fi
+	unset SOUK_RUN_DIR SOUK_PORT_BASE SOUK_BUILD_DIR SOUK_PG_FAST DETACH SOUK_TEST
+}
+
+do_test() {
+	local step
+	for step in ${TEST_STEPS:-lint build clang unit integration python e2e}; do
+		"step_$step"
+	done
+}
+
+do_verify() {
+	section "thread sanitizer: unit and integration tests"
+	if run_quiet "$work/tsan.out" env CC=clang CMAKE_ARGS=-DSOUK_TSAN=ON deploy/local/build.sh Debug build/tsan all; then
+		export TSAN_OPTIONS="suppressions=$root/tests/support/tsan.supp halt_on_error=0 exitcode=66"
+		run_ctest unit build/tsan "${JOBS:-$(nproc)}"
+		need_services && export TEST_PG_ADMIN TEST_REDIS_URL && run_ctest integration build/tsan "${JOBS:-$(nproc)}"
+	else
+		fail "clang build with the thread sanitizer" "$work/tsan.out"
+	fi
+	do_fuzz "${FUZZ_SECONDS:-30}"
+	if compgen -G 'tests/verify/test_*.py' >/dev/null; then
+		section "slow end-to-end checks"
+		export E2E_BUILD=release
+		run_quiet "$work/rel.out" deploy/local/build.sh Release $release platform || fail "Release build" "$work/rel.out"
+		SOUK_BUILD_DIR=$root/$release run_python verify 'tests/verify/test_*.py'
+	fi
+}
+
+do_fuzz() {
+	local seconds=${1:-${FUZZ_SECONDS:-60}} name
+	section "fuzzing, $seconds s for each target"
+	if ! compgen -G 'tests/fuzz/fuzz_*.c' >/dev/null; then
+		not_run+=("fuzzing: there are no targets")
+		return
+	fi
+	if ! run_quiet "$work/fuzz.out" env CC=clang CMAKE_ARGS=-DSOUK_FUZZ=ON deploy/local/build.sh Debug build/fuzz all; then
+		fail "clang build with libFuzzer" "$work/fuzz.out"
+		return
+	fi
+	for source in tests/fuzz/fuzz_*.c; do
+		name=$(basename "$source" .c)
+		mkdir -p "$work/corpus/$name" "tests/fuzz/corpus/${name#fuzz_}"
+		if run_quiet "$work/$name.out" "build/fuzz/$name" -max_total_time="$seconds" -timeout=10 -rss_limit_mb=2048 \
+			-artifact_prefix="$work/$name-" "$work/corpus/$name" "tests/fuzz/corpus/${name#fuzz_}"; then
+			pass "$name"
+		else
+			cp "$work/$name-"* build/fuzz/ 2>/dev/null
+			fail "$name (the input is kept in build/fuzz/)" "$work/$name.out"
+		fi
+	done
+}
+
+do_bench() {
+	if [[ ! -f tests/bench/bench.py ]]; then
+		not_run+=("bench: tests/bench/bench.py does not exist")
+		return
+	fi
+	deploy/local/build.sh Release $release all || exit 1
+	SOUK_BUILD_DIR=$root/$release exec_bench
+}
+
+exec_bench() {
+	trap - EXIT
+	rm -rf -- "$work"
+	exec /usr/bin/python3 tests/bench/bench.py "$root/$release"
+}
+
+do_docs() {
+	deploy/local/build.sh Release $release platform || exit 1
+	/usr/bin/python3 tests/support/gen_docs.py "$release"
+	exit $?
+}
+
+"do_$what"
+finish

@@ -1,0 +1,106 @@
+# Counting and showing for tests/run.sh; sourced.
+
+section() {
+	printf '\n== %s [%d:%02d]\n' "$1" $(((SECONDS - begun) / 60)) $(((SECONDS - begun) % 60))
+}
+
+pass() {
+	passed=$((passed + 1))
+	echo "ok    $1"
+}
+
+# fail NAME FILE: the end of what the step printed goes with it
+fail() {
+	failed=$((failed + 1))
+	echo "FAIL  $1"
+	[[ ${2:-} && -s $2 ]] && tail -n "${FAIL_LINES:-25}" "$2" | sed 's/^/      /'
+}
+
+run_quiet() {
+	local out=$1
+	shift
+	"$@" >"$out" 2>&1 &
+	wait_with_progress $! "$out" '(\[[0-9]+/[0-9]+\]|build [A-Za-z]+: [^ ]*)'
+}
+
+# wait_with_progress PID FILE REGEX: the newest match now and then, so that a long step shows that it lives
+wait_with_progress() {
+	local pid=$1 file=$2 regex=$3 since=$SECONDS now shown=
+	while kill -0 "$pid" 2>/dev/null; do
+		read -rt 1 <> <(:) || true
+		if ((SECONDS - since >= 15)); then
+			since=$SECONDS
+			now=$(grep -oE "$regex" "$file" 2>/dev/null | tail -n1)
+			[[ $now == "$shown" ]] || echo "      … $now"
+			shown=$now
+		fi
+	done
+	wait "$pid"
+}
+
+# count_lines FILE COMMAND: the command prints `ok NAME`, `FAIL NAME …`, `skip NAME why` lines
+count_lines() {
+	local out=$1 code=0
+	shift
+	"$@" >"$out" 2>&1 || code=$?
+	add_counts "$out"
+	if ((code != 0)) && ! grep -q '^FAIL' "$out"; then
+		fail "$1 (exit code $code)" "$out"
+	fi
+}
+
+add_counts() {
+	local ok bad skip
+	ok=$(grep -c '^ok ' "$1")
+	bad=$(grep -c '^FAIL' "$1")
+	skip=$(grep -c '^skip ' "$1")
+	passed=$((passed + ok)) failed=$((failed + bad)) skipped=$((skipped + skip))
+	# Passes are a number; all else is shown.
+	echo "ok    $ok"
+	grep -v '^ok ' "$1"
+	while read -r _ name; do
+		not_run+=("$name")
+	done < <(grep '^skip ' "$1")
+}
+
+# run_python LABEL GLOB: each file by itself, so that none can lean on another's state
+run_python() {
+	local label=$1 file name
+	for file in $2; do
+		name=$(basename "$file" .py)
+		(cd tests && PYTHONPATH="$root/tests" timeout "${PY_TIMEOUT:-300}" /usr/bin/python3 -u support/run_unittest.py "$root/$file") \
+			>"$work/$label-$name.out" 2>&1 &
+		wait_with_progress $! "$work/$label-$name.out" '^(ok|FAIL).*'
+		local code=$?
+		add_counts "$work/$label-$name.out"
+		if ((code != 0)) && ! grep -q '^FAIL' "$work/$label-$name.out"; then
+			fail "$file (exit code $code)" "$work/$label-$name.out"
+		fi
+	done
+}
+
+# No daemon may have crashed, and no sanitizer may have spoken, whatever the tests thought.
+check_logs() {
+	local hits
+	hits=$(grep -lE 'AddressSanitizer|LeakSanitizer|runtime error:|ThreadSanitizer|Assertion .* failed' "$1"/*.log 2>/dev/null | grep -v '/all.log$')
+	if [[ $hits ]]; then
+		failed=$((failed + 1))
+		echo "FAIL  a sanitizer reported in: $(xargs -n1 basename <<<"$hits" | tr '\n' ' ')"
+		# shellcheck disable=SC2086
+		grep -hE -A12 'AddressSanitizer|LeakSanitizer|runtime error:|Assertion .* failed' $hits | head -n 40 | sed 's/^/      /'
+	else
+		pass "logs: no sanitizer report"
+	fi
+}
+
+finish() {
+	local line
+	echo
+	for line in "${not_run[@]}"; do
+		echo "not run: $line"
+	done
+	echo "took $(((SECONDS - begun) / 60)) min $(((SECONDS - begun) % 60)) s"
+	echo "$passed passed, $failed failed, $skipped skipped"
+	((failed == 0 && passed > 0))
+	exit $?
+}
