@@ -77,7 +77,7 @@ struct daemon_conf {
 	CONF(T, d.pg_replica_dsn, X "_PG_REPLICA_DSN", "", 0, 0, CONF_SECRET,                             \
 	     "read replica for reports and exports; empty: none"),                                        \
 	CONF(T, d.pg_pool, X "_PG_POOL", "8", 1, 256, 0, "connections to the primary"),                   \
-	CONF(T, d.contexts, X "_CONTEXTS", "32", 1, 1024, 0, "requests handled at once"),                 \
+	CONF(T, d.contexts, X "_CONTEXTS", "64", 1, 1024, 0, "requests handled at once"),                 \
 	CONF_ENUM(T, d.pg_pooler, "PG_POOLER", "none", "none|transaction", 0,                             \
 		  "transaction: a pooler that shares connections per transaction is in front"),           \
 	CONF(T, d.redis_url, "REDIS_URL", "", 0, 0, CONF_SECRET, "redis://host:port/db; empty: no cache"), \
