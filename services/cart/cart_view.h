@@ -1,0 +1,26 @@
+/* Finding the caller's cart, and showing it with what catalog and inventory say now. */
+#ifndef SOUK_CART_VIEW_H
+#define SOUK_CART_VIEW_H
+
+#include "cart.pb-c.h"
+#include "common/call.h"
+#include "services/cart/cart_db.h"
+
+/*
+ * The open cart of the signed-in user, or of the token; *row_r NULL when the user has none yet or the caller brings neither.
+ * A token that is unknown, expired or merged: cart.not_found (404). For internal calls from checkout the forwarded
+ * principal counts the same.
+ */
+MUST_CHECK enum err_code cart_find(struct call *c, struct pg *pg, const char *token, struct cart_row **row_r,
+				   struct err *e);
+
+/* Reads the cart again and fills the view; cart_id NULL gives the empty view. */
+MUST_CHECK enum err_code cart_view(struct call *c, const char *cart_id, Cart__V1__CartView *out);
+
+/* The SHA-256 of a token, in the arena. */
+struct pg_bytes cart_token_hash(struct arena *a, const char *token);
+
+/* 412 with the current tag in the detail "If-Match". */
+enum err_code cart_stale(struct arena *a, const struct cart_row *row, struct err *e);
+
+#endif
