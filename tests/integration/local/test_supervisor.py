@@ -1,0 +1,200 @@
+"""The local platform's supervisor, with stand-ins for the daemons: start, restart, stop, and what it says."""
+
+import json
+import os
+import shutil
+import signal
+import socket
+import stat
+import subprocess
+import tempfile
+import time
+import unittest
+
+ROOT = os.path.normpath(os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", ".."))
+LOCAL = os.path.join(ROOT, "deploy", "local", "local.py")
+DAEMONS = ["identity", "catalog", "inventory", "cart", "checkout", "notify"]
+
+STUB = r'''#!/usr/bin/python3
+import os, sys, signal, threading
+from http.server import BaseHTTPRequestHandler, HTTPServer
+name = os.path.basename(sys.argv[0])
+if name == "soukctl":
+    open(os.path.join(sys.argv[-1], "cursor.key"), "w").write("0" * 64)
+    sys.exit(0)
+if "--migrate" in sys.argv:
+    sys.exit(0)
+if os.path.exists(sys.argv[0] + ".broken"):
+    print('{"level":"CRITICAL","message":"stub refuses to start"}', flush=True)
+    sys.exit(1)
+key = {"souk-gateway": "GATEWAY_LISTEN", "souk-sandbox": "SANDBOX_LISTEN"}.get(
+    name, name[5:].upper() + "_ADMIN_LISTEN")
+class H(BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response(200); self.end_headers(); self.wfile.write(b"{}")
+    def log_message(self, *a): pass
+host, port = os.environ[key].rsplit(":", 1)
+server = HTTPServer((host, int(port)), H)
+print('{"message":"' + name + ' serves"}', flush=True)
+signal.signal(signal.SIGTERM, lambda *a: (print('{"message":"' + name + ' ends"}', flush=True), os._exit(0)))
+server.serve_forever()
+'''
+
+
+class Supervisor(unittest.TestCase):
+    def setUp(self):
+        self.base = tempfile.mkdtemp(prefix="souk-sv.")
+        os.chmod(self.base, 0o755)
+        self.run_dir = os.path.join(self.base, "run")
+        self.build = os.path.join(self.base, "build")
+        os.mkdir(self.build)
+        for name in ["soukctl", "souk-gateway", "souk-sandbox"] + [f"souk-{d}" for d in DAEMONS]:
+            path = os.path.join(self.build, name)
+            with open(path, "w") as f:
+                f.write(STUB)
+            os.chmod(path, 0o755)
+        self.env = dict(os.environ, SOUK_RUN_DIR=self.run_dir, SOUK_BUILD_DIR=self.build, SOUK_PORT_BASE="auto",
+                        SOUK_PG_FAST="1", SOUK_DEMO="0")
+        self.env.pop("DETACH", None)
+
+    def tearDown(self):
+        self.local("down")
+        data = os.path.join(self.run_dir, "pg")
+        if os.path.islink(data):
+            shutil.rmtree(os.readlink(data), ignore_errors=True)
+        shutil.rmtree(self.base, ignore_errors=True)
+
+    def local(self, *args, **env):
+        done = subprocess.run(["/usr/bin/python3", LOCAL, *args], env=dict(self.env, **env), stdin=subprocess.DEVNULL,
+                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=120)
+        return done.returncode, done.stdout
+
+    def state(self):
+        with open(os.path.join(self.run_dir, "state.json")) as f:
+            return json.load(f)
+
+    def until(self, condition, what, seconds=20):
+        deadline = time.monotonic() + seconds
+        while not condition():
+            self.assertLess(time.monotonic(), deadline, what)
+            time.sleep(0.05)
+
+    def log(self, name):
+        with open(os.path.join(self.run_dir, "logs", name + ".log")) as f:
+            return f.read()
+
+    def test_life(self):
+        code, out = self.local("up", "--detach")
+        self.assertEqual(code, 0, out)
+        self.assertIn("ready in", out)
+        self.assertIn("not part of this build: search, reco", out)
+        self.assertEqual(self.local("status")[0], 0)
+        processes = self.state()["processes"]
+        self.assertEqual({p["state"] for p in processes.values()}, {"ready"})
+        self.assertIn("souk-cart serves", self.log("cart"))
+        self.assertIn('cart | {"message":"souk-cart serves"}', self.log("all"))
+
+        # A second `up` finds the first.
+        code, out = self.local("up", "--detach")
+        self.assertEqual((code, "already running" in out), (0, True), out)
+
+        # A killed child: one line that names it, and it comes back.
+        os.kill(processes["cart"]["pid"], signal.SIGKILL)
+        self.until(lambda: self.state()["processes"]["cart"]["restarts"] == 1
+                   and self.state()["processes"]["cart"]["state"] == "ready", "cart came back")
+        said = [x for x in self.log("souk").splitlines() if "cart" in x and "SIGKILL" in x]
+        self.assertEqual(len(said), 1, self.log("souk"))
+
+        # PostgreSQL killed: back too, with its data.
+        os.kill(processes["postgres"]["pid"], signal.SIGKILL)
+        self.until(lambda: self.state()["processes"]["postgres"]["restarts"] >= 1
+                   and self.state()["processes"]["postgres"]["state"] == "ready", "postgres came back", 60)
+
+        pids = [p["pid"] for p in self.state()["processes"].values()]
+        code, out = self.local("down")
+        self.assertEqual((code, out), (0, "souk: stopped\n"))
+        self.assertFalse([p for p in pids if os.path.exists(f"/proc/{p}")])
+        self.assertIn("souk-cart ends", self.log("cart"))
+        self.assertEqual(self.local("status")[0], 3)
+
+        # Again, with the same ports and without a new cluster.
+        ports = json.load(open(os.path.join(self.run_dir, "ports.json")))["ports"]
+        code, out = self.local("up", "--detach")
+        self.assertEqual(code, 0, out)
+        self.assertNotIn("private PostgreSQL", out)
+        self.assertEqual(ports, json.load(open(os.path.join(self.run_dir, "ports.json")))["ports"])
+
+    def test_ctrl_c(self):
+        popen = subprocess.Popen(["/usr/bin/python3", LOCAL, "up"], env=self.env, stdin=subprocess.DEVNULL,
+                                 stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        lines = []
+        for line in popen.stdout:
+            lines.append(line)
+            if "ready in" in line:
+                break
+        else:
+            self.fail("".join(lines))
+        pids = [p["pid"] for p in self.state()["processes"].values()]
+        popen.send_signal(signal.SIGINT)
+        out, _ = popen.communicate(timeout=60)
+        self.assertEqual((popen.returncode, out.splitlines()[-1]), (0, "souk: stopped"), out)
+        self.assertFalse([p for p in pids if os.path.exists(f"/proc/{p}")])
+
+    def test_supervisor_killed_leaves_no_orphan(self):
+        self.assertEqual(self.local("up", "--detach")[0], 0)
+        state = self.state()
+        os.kill(state["pid"], signal.SIGKILL)
+        pids = [p["pid"] for p in state["processes"].values()]
+        self.until(lambda: not [p for p in pids if alive(p)], "children ended", 30)
+        self.assertEqual(self.local("up", "--detach")[0], 0)
+
+    def test_taken_port(self):
+        with socket.socket() as sock:
+            sock.bind(("127.0.0.1", 0))
+            sock.listen(1)
+            port = sock.getsockname()[1]
+            code, out = self.local("up", "--detach", SOUK_HTTP_PORT=str(port))
+        self.assertEqual(code, 1)
+        lines = out.strip().splitlines()
+        self.assertEqual(len(lines), 1, out)
+        self.assertIn(f"port {port} for the gateway is taken by", lines[0])
+        self.assertIn("SOUK_HTTP_PORT", lines[0])
+
+    def test_child_that_cannot_start(self):
+        open(os.path.join(self.build, "souk-checkout.broken"), "w").close()
+        code, out = self.local("up", "--detach")
+        self.assertEqual(code, 1, out)
+        self.assertIn("souk: checkout does not start: stub refuses to start (logs/checkout.log)", out)
+        self.assertEqual(self.local("status")[0], 3)
+
+    def test_long_path(self):
+        self.env["SOUK_RUN_DIR"] = self.run_dir = os.path.join(self.base, "x" * (120 - len(self.base) - 5), "run")
+        code, out = self.local("up", "--detach")
+        self.assertEqual(code, 0, out)
+
+    @unittest.skipUnless(os.getuid() == 0, "needs root")
+    def test_folder_only_root_may_enter(self):
+        os.chmod(self.base, 0o700)
+        code, out = self.local("up", "--detach")
+        self.assertEqual(code, 0, out)
+        link = os.path.join(self.run_dir, "pg")
+        self.assertTrue(os.path.islink(link) and os.readlink(link).startswith("/var/lib/souk-dev/"))
+        self.assertEqual(self.local("down")[0], 0)
+        self.assertEqual(self.local("up", "--detach")[0], 0)
+
+    def test_keys_are_private(self):
+        self.assertEqual(self.local("up", "--detach")[0], 0)
+        self.assertEqual(stat.S_IMODE(os.stat(os.path.join(self.run_dir, "keys")).st_mode), 0o700)
+        self.assertEqual(stat.S_IMODE(os.stat(os.path.join(self.run_dir, "keys", "local.json")).st_mode), 0o600)
+
+
+def alive(pid):
+    try:
+        with open(f"/proc/{pid}/stat") as f:
+            return f.read().rsplit(")", 1)[1].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+if __name__ == "__main__":
+    unittest.main()
