@@ -233,7 +233,7 @@ enum err_code pb_guard(const ProtobufCMessageDescriptor *desc, const void *bytes
 			continue;
 		}
 		if (!scan_field(&s))
-			return err_set(e, E_INVALID, "rpc.bad_message", "%s: %s: %s", desc->name,
+			return err_set(e, E_INVALID, "rpc.bad_request", "%s: %s: %s", desc->name,
 				       s.field ? s.field : "start", s.why);
 	}
 	return OK;
@@ -252,7 +252,7 @@ enum err_code pb_unpack(const ProtobufCMessageDescriptor *desc, const void *byte
 	if (arena_over(a))
 		return err_set(e, E_TOO_LARGE, "common.too_large", "%s does not fit into the arena", desc->name);
 	if (!msg)
-		return err_set(e, E_INVALID, "rpc.bad_message", "%s does not unpack", desc->name);
+		return err_set(e, E_INVALID, "rpc.bad_request", "%s does not unpack", desc->name);
 	*msg_r = msg;
 	return OK;
 }

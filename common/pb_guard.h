@@ -18,10 +18,10 @@ enum {
 	PB_GUARD_UNKNOWN = 256,	  /* unknown fields of the whole message: a newer peer sends a few, an attack many */
 };
 
-/* OK when the bytes may be unpacked by desc. Otherwise E_INVALID "rpc.bad_message" with the reason in err.msg. */
+/* OK when the bytes may be unpacked by desc. Otherwise E_INVALID "rpc.bad_request" with the reason in err.msg. */
 MUST_CHECK enum err_code pb_guard(const ProtobufCMessageDescriptor *desc, const void *bytes, size_t len, struct err *);
 
-/* pb_guard, then unpack into the arena. E_EXHAUSTED-like growth past the arena's limit is E_TOO_LARGE. */
+/* pb_guard, then unpack into the arena. Growth past the arena's limit is E_TOO_LARGE "common.too_large". */
 MUST_CHECK enum err_code pb_unpack(const ProtobufCMessageDescriptor *desc, const void *bytes, size_t len,
 				   struct arena *, ProtobufCMessage **msg_r, struct err *);
 

@@ -55,11 +55,15 @@ void rpc_bound_free(struct rpc_bound *);
 struct rpc_keys; /* pair keys read from SOUK_KEYS_DIR: pair-<caller>-<callee>.key */
 MUST_CHECK enum err_code rpc_keys_load(const char *dir, const char *self, struct rpc_keys **k_r, struct err *);
 void rpc_keys_free(struct rpc_keys *);
+/* By hand, for tests and tools: an empty ring, and a key added to it. Names are lower case letters, digits and _. */
+struct rpc_keys *rpc_keys_new(const char *self) RETURNS_NONNULL;
+void rpc_keys_add(struct rpc_keys *, const char *caller, const char *callee, const uint8_t key[32]);
 
 /*
  * Decodes one packed common.v1.Request, checks MAC, age, size and shape, unpacks the payload into the arena, runs the
  * method with its idempotency key, and packs a common.v1.Reply into the arena. Never fails: what is wrong becomes
- * an error reply. who logs one line per request.
+ * an error reply. One line per request is logged here, and its time and code measured. A handler that returns
+ * E_PENDING has its reply carried along (202 with what is known so far).
  */
 struct rpc_env {
 	const char *self;
@@ -70,5 +74,11 @@ struct rpc_env {
 	bool draining;
 };
 struct pg_bytes rpc_dispatch(const struct rpc_env *, struct arena *, const void *bytes, size_t len);
+
+/* The answer to a request that is not even looked at: common.draining, common.busy. Nothing was executed. */
+struct pg_bytes rpc_refuse(struct arena *, bool draining, const char *slug, int retry_after_ms);
+
+/* Methods of the Node service, served by every daemon (common/rpc_node.c); their c->svc is the struct rpc_env. */
+extern const struct rpc_method rpc_node_methods[];
 
 #endif

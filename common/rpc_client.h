@@ -6,12 +6,20 @@
 #define SOUK_RPC_CLIENT_H
 
 #include "common/rpc.h"
+#include "common/rpc_resolve.h"
 
 struct rpc_client;
 /* url: "tcp://host:port", a name with several A records, or a comma list; callee: "inventory". Starts its resolver. */
 MUST_CHECK enum err_code rpc_client_open(const char *self, const char *callee, const char *url, int resolve_ms,
 					 const struct rpc_keys *keys, struct rpc_client **c_r, struct err *);
 void rpc_client_close(struct rpc_client *);
+
+/*
+ * As rpc_client_open with another way to look names up (common/rpc_resolve.h), for tests and other discoveries.
+ */
+MUST_CHECK enum err_code rpc_client_open_with(const char *self, const char *callee, const char *url, int resolve_ms,
+					      const struct rpc_keys *keys, rpc_lookup_fn *lookup, void *lookup_arg,
+					      struct rpc_client **c_r, struct err *);
 
 struct rpc_opts {
 	const char *idem_key;	  /* NULL: none */
@@ -22,8 +30,12 @@ struct rpc_opts {
 };
 
 /*
- * out_r is unpacked into c->arena by out_desc. The peer's error (code, slug, message, details) becomes c->err.
- * A lost reply of a write is E_UNAVAILABLE with slug "rpc.outcome_unknown": it may have happened.
+ * method is "Reserve" of the callee's own service (callee "inventory": "inventory.v1.Inventory/Reserve"), or a full
+ * name: "common.v1.Node/FetchEvents".
+ * out_r is the address of a message pointer (`Inventory__V1__ReserveReply *out; … &out`), unpacked into c->arena by
+ * out_desc. The peer's error (code, slug, message, details) becomes c->err.
+ * A lost reply of a write is E_UNAVAILABLE with slug "rpc.outcome_unknown": it may have happened. "rpc.unreachable",
+ * "common.draining" and "common.busy" are sure not to have happened. E_PENDING fills *out_r as well.
  * Refuses (E_INTERNAL) while this thread has a transaction open.
  */
 MUST_CHECK enum err_code rpc_call(struct rpc_client *, struct call *c, const char *method, const ProtobufCMessage *in,
