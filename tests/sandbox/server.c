@@ -12,12 +12,14 @@
 #include <string.h>
 #include <strings.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 struct server {
 	struct sandbox *sb;
 	struct mg_context *ctx;
 	int port;
+	_Atomic bool stopped;
 	_Atomic uint64_t requests;
 	uint64_t salt;
 };
@@ -419,9 +421,43 @@ bool server_start(struct sandbox *sb, struct server **s_r, int *port_r, char *wh
 	return true;
 }
 
+/*
+ * civetweb looks at its stop flag only every two seconds unless somebody connects. Until the
+ * server has stopped, somebody does.
+ */
+static void *knock(void *arg)
+{
+	struct server *s = arg;
+	struct sockaddr_in to = {
+		.sin_family = AF_INET,
+		.sin_port = htons((uint16_t)s->port),
+		.sin_addr.s_addr = htonl(INADDR_LOOPBACK),
+	};
+	struct timespec pause = { .tv_nsec = 20000000 };
+
+	while (!atomic_load(&s->stopped)) {
+		int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+
+		if (fd >= 0) {
+			(void)connect(fd, (struct sockaddr *)&to, sizeof(to));
+			close(fd);
+		}
+		nanosleep(&pause, NULL);
+	}
+	return NULL;
+}
+
 void server_stop(struct server *s)
 {
-	if (s && s->ctx)
+	pthread_t visitor;
+	bool visited;
+
+	if (s && s->ctx) {
+		visited = !pthread_create(&visitor, NULL, knock, s);
 		mg_stop(s->ctx);
+		atomic_store(&s->stopped, true);
+		if (visited)
+			pthread_join(visitor, NULL);
+	}
 	free(s);
 }
