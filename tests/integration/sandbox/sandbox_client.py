@@ -100,7 +100,8 @@ def expected(secret, t, body):
 
 class Sandbox:
     def __init__(self, **env):
-        binary = pathlib.Path(os.environ["SOUK_BIN_DIR"]) / "souk-sandbox"
+        folder = os.environ.get("SOUK_BIN_DIR") or os.environ["SOUK_BUILD_DIR"]
+        binary = pathlib.Path(folder) / "souk-sandbox"
         full = {k: v for k, v in os.environ.items() if not k.startswith("SANDBOX_")}
         full.update({"SANDBOX_LISTEN": "127.0.0.1:0", "SANDBOX_WEBHOOK_SECRET": WEBHOOK_SECRET,
                      "SANDBOX_WEBHOOK_OLD_SECRET": OLD_SECRET, "SANDBOX_ASYNC_MS": "50"})

@@ -154,6 +154,7 @@ class StateMachine(Case):
                                       "parameter_unknown")["param"], "nope")
         self.refused(post(PIS, {"amount": 100, "currency": "eur", "metadata[" + "k" * 41 + "]": 1}), 400)
         self.refused(post(PIS, "amount=100&currency=eur&metadata[a=1"), 400)
+        self.refused(post(PIS, "amount=100&currency=eur&expand[0=x"), 400)
         self.refused(post(PIS, "amount=100&currency=eur&description=%zz"), 400)
         self.refused(post(PIS, "amount=100&currency=eur&description=a%00b"), 400)
         self.refused(post(PIS, "&".join("metadata[%d]=x" % i for i in range(300))), 400)
