@@ -57,7 +57,6 @@ CREATE TABLE catalog.product (
 CREATE INDEX product_newest ON catalog.product (published_at DESC, id DESC) WHERE status = 'published';
 CREATE INDEX product_best ON catalog.product (sold_30d DESC, id DESC) WHERE status = 'published';
 CREATE INDEX product_vendor ON catalog.product (vendor_id, id);
-CREATE INDEX product_attributes ON catalog.product USING gin (attributes jsonb_path_ops) WHERE status = 'published';
 
 CREATE TABLE catalog.product_category (
 	product_id  text COLLATE "C" NOT NULL REFERENCES catalog.product (id) ON DELETE CASCADE,
