@@ -22,7 +22,7 @@ function(souk_add_common)
 	souk_embed_migrations(migrations common ${CMAKE_SOURCE_DIR}/common)
 	souk_library(souk_common ${sources} ${migrations})
 	target_link_libraries(souk_common PUBLIC souk_proto souk::pq souk::hiredis souk::curl souk::crypto
-		souk::argon2 souk::nng souk::civetweb souk::z Threads::Threads m)
+		souk::argon2 souk::jansson souk::nng souk::civetweb souk::z Threads::Threads m)
 endfunction()
 
 # services/<svc>/*.c without main.c -> souk_<svc>; main.c -> souk-<svc>
