@@ -73,7 +73,8 @@ void keyring_free(struct keyring *k); /* wipes */
 
 /*
  * Record: version 1 | key id 4 (big endian) | nonce 12 | ciphertext | tag 16. The additional data are
- * "<column>|<row_id>|<version>|<key id>", column being "schema.table.column", so a record opens only in its own place.
+ * column ("schema.table.column"), row_id, version and key id, each with its length, so a record opens only in its own
+ * place.
  * Plaintexts up to 1 MiB. Opening fails with E_INTERNAL crypto.open and says nothing else.
  */
 #define CRYPTO_OVERHEAD 33

@@ -51,6 +51,8 @@ MUST_CHECK enum err_code jws_keys_from_seed(const char *kid, const uint8_t seed[
 					    struct err *e);
 /* Makes a new dir/signing-<kid>.pem with mode 0600. */
 MUST_CHECK enum err_code jws_key_create(const char *dir, char kid_r[JWS_KID_MAX], struct err *e);
+/* jws_key_create unless the folder has a signing key. */
+MUST_CHECK enum err_code jws_key_ensure(const char *dir, struct err *e);
 
 /* {"keys":[{"kty":"OKP","crv":"Ed25519","alg":"EdDSA","use":"sig","kid":…,"x":…}]}: the public parts. */
 void jws_jwks(const struct jws_keys *k, struct buf *out);
