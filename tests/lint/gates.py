@@ -31,7 +31,9 @@ def banned_functions():
     pattern = r"(?<![\w.>])(" + "|".join(BANNED) + r")\s*\("
     for path in c_files():
         for where, match in grep(path, pattern):
-            yield f"{where}: {match.group(1)}() is banned"
+            # A test reads numbers that it wrote itself.
+            if not (path.startswith("tests/") and match.group(1).startswith("ato")):
+                yield f"{where}: {match.group(1)}() is banned"
 
 
 # library header -> the files that may include it
@@ -136,6 +138,9 @@ def long_files():
             yield f"{path}: {lines} lines"
 
 
+AT_START = ("keys.", "conf.", "migrate.")  # refusals of a start: they reach no client, so their status is moot
+
+
 def errors_table():
     """Each slug once, each used slug in the table with its code."""
     path = "common/errors.def"
@@ -160,7 +165,7 @@ def errors_table():
                 continue  # what a client is told of these is INTERNAL, table or not
             if match.group(2) not in rows:
                 yield f"{where}: slug {match.group(2)} is not in {path}"
-            elif rows[match.group(2)] != match.group(1):
+            elif rows[match.group(2)] != match.group(1) and not match.group(2).startswith(AT_START):
                 yield f"{where}: {match.group(2)} is {rows[match.group(2)]} in {path}, {match.group(1)} here"
 
 
