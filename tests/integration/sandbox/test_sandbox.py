@@ -424,7 +424,7 @@ class Webhooks(Case):
         self.assertEqual((len(self.hooks.got), len({e["id"] for e in self.hooks.events()})), (5, 1))
 
     def test_reorder(self):
-        self.sb.fault("webhook", "reorder", type="payment_intent.created")
+        self.sb.fault("webhook", "reorder", type="payment_intent.created", hold_ms=60000)
         pi = self.sb.paid()
         self.hooks.wait(2)
         self.assertEqual(self.hooks.types(pi), ["payment_intent.succeeded", "payment_intent.created"])
