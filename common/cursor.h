@@ -18,7 +18,7 @@
 
 #define CURSOR_FIELDS	6
 #define CURSOR_TEXT_MAX 512  /* bytes of one text field */
-#define CURSOR_MAX	4096 /* characters of a cursor */
+#define CURSOR_MAX	4200 /* characters of a cursor, NUL included */
 
 struct cursor {
 	size_t n; /* 0: the first page */
