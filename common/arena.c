@@ -15,7 +15,13 @@
 #ifdef __SANITIZE_ADDRESS__
 #include <sanitizer/asan_interface.h>
 #define REDZONE 16 /* between allocations, so that overruns inside a block are seen */
-#define POISON(p, n)   __asan_poison_memory_region((p), (n))
+#define POISON(p, n)                                                                                \
+	do {                                                                                        \
+		void *poisoned = (p);                                                               \
+		/* gcc believes that poisoning reads fresh memory */                                \
+		__asm__("" : "+r"(poisoned) : : "memory");                                          \
+		__asan_poison_memory_region(poisoned, (n));                                         \
+	} while (0)
 #define UNPOISON(p, n) __asan_unpoison_memory_region((p), (n))
 #else
 #define REDZONE 0
