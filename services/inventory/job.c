@@ -60,9 +60,9 @@ static enum err_code forget_keys(void *arg, struct arena *a, struct err *e)
 	(void)a;
 	if (pg_borrow(svc->pool, mono_ms() + 5000, &pg, e))
 		return e->code;
-	(void)idem_sweep(pg, &removed, e);
+	enum err_code rc = idem_sweep(pg, &removed, e);
 	pg_return(pg);
-	return e->code;
+	return rc;
 }
 
 const struct timer_job inventory_jobs[] = {
