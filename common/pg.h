@@ -45,7 +45,11 @@ enum pg_stmt_flags {
 
 struct pg_stmt {
 	const char *name; /* unique in the daemon */
-	const char *sql;  /* schema-qualified, $n parameters, casts where the type is not text/int/bool */
+	/*
+	 * Schema-qualified, $n parameters (at most 64), casts where the type is not text/int/bool. ${schema} stands for
+	 * the pool's schema and is filled in when the pool opens: the statements of common/ live in every schema.
+	 */
+	const char *sql;
 	const struct pg_col *col;
 	int ncol;
 	size_t row_size; /* sizeof the row struct; 0 for statements without rows */
@@ -84,10 +88,13 @@ struct pg_param pg_p_i64_array(struct arena *a, const int64_t *v, size_t n);
 
 /*
  * Runs a statement. affected_r (may be NULL) gets the number of rows it touched.
- * SQLSTATE mapping, once for all: 40001, 40P01 -> E_RETRY; 23505 -> E_CONFLICT; 23503, 23514, 22xxx ->
- * E_RULE / E_INVALID with slug "common.conflict" / "common.invalid_input" and the constraint in msg and in
- * pg_constraint(); 57014 and lost connections -> E_UNAVAILABLE; everything else E_INTERNAL. A caller that expects
- * a constraint turns it into its own slug by pg_constraint(); an unmapped violation reaches the client as INTERNAL.
+ * SQLSTATE mapping, once for all: 40001, 40P01 -> E_RETRY; 23505, 23P01 -> E_CONFLICT and 23502, 23503, 23514 ->
+ * E_RULE, both with slug "pg.constraint" and the constraint in msg and in pg_constraint(); 22xxx -> E_INVALID
+ * "common.invalid_input"; time-outs, lack of resources and lost connections -> E_UNAVAILABLE "pg.unavailable";
+ * everything else E_INTERNAL. A caller that expects a constraint turns it into its own slug by pg_constraint();
+ * "pg.constraint" is no slug of errors.def, so an unmapped violation reaches the client as INTERNAL.
+ * Outside a transaction a plain SELECT (no function of the schema in it) whose connection turns out dead is
+ * repeated once on a new one.
  */
 MUST_CHECK enum err_code pg_exec(struct pg *, const struct pg_stmt *, const struct pg_param *, size_t,
 				 int64_t *affected_r, struct err *);
@@ -100,6 +107,10 @@ MUST_CHECK enum err_code pg_rows(struct pg *, const struct pg_stmt *, const stru
 MUST_CHECK enum err_code pg_row(struct pg *, const struct pg_stmt *, const struct pg_param *, size_t,
 				struct arena *, void *row_r, bool *found_r, struct err *);
 
+/* The only row, or E_INTERNAL when there is none: for statements that always answer. */
+MUST_CHECK enum err_code pg_one(struct pg *, const struct pg_stmt *, const struct pg_param *, size_t,
+				struct arena *, void *row_r, struct err *);
+
 /* Name of the constraint that the last failed statement of this connection broke, or "". */
 const char *pg_constraint(const struct pg *);
 
@@ -110,19 +121,28 @@ struct pg_conf {
 	int pool;		 /* connections to the primary */
 	bool transaction_pooler; /* PG_POOLER=transaction: nothing prepared, nothing session-wide */
 	const char *app;	 /* application_name */
+	/*
+	 * The daemon's schema, ^[a-z_]+$. With it the statements of the mechanisms (outbox, inbox, keys, leases, audit)
+	 * are prepared too, and each new connection checks that the cluster is the one on record. NULL: a tool.
+	 */
+	const char *schema;
 };
 
 /*
  * Opens lazily but tries one connection at once; a database that is not there is not an error here:
  * requests answer E_UNAVAILABLE until it comes (the pool reconnects by itself within seconds).
- * stmts is a NULL-ended table of NULL-ended tables; it must outlive the pool.
+ * A statement that PostgreSQL refuses is an error. stmts is a NULL-ended table of NULL-ended tables; it must outlive
+ * the pool. Other statements do not run on its connections.
  */
 MUST_CHECK enum err_code pg_pool_open(const struct pg_conf *, const struct pg_stmt *const *const *stmts,
 				      struct pg_pool **pool_r, struct err *);
 void pg_pool_close(struct pg_pool *);
 bool pg_pool_up(struct pg_pool *); /* last attempt reached the primary; for readiness and degraded flags */
 
-/* Borrows a connection, waiting at most until deadline_ms (monotonic); E_UNAVAILABLE past it. */
+/*
+ * Borrows a connection, waiting at most until deadline_ms (monotonic; 0: 10 s from now); E_UNAVAILABLE past it.
+ * First come, first served.
+ */
 MUST_CHECK enum err_code pg_borrow(struct pg_pool *, int64_t deadline_ms, struct pg **pg_r, struct err *);
 /* As pg_borrow, from the replica when there is one and its lag is under 5 s, else from the primary. */
 MUST_CHECK enum err_code pg_borrow_read(struct pg_pool *, int64_t deadline_ms, struct pg **pg_r, struct err *);
@@ -139,14 +159,24 @@ typedef enum err_code pg_tx_fn(struct pg *, void *arg, struct err *);
  * Borrows a connection, BEGIN + actor settings in one round trip, fn, COMMIT. fn failing rolls back and its error
  * is returned; E_RETRY runs fn again from the start, up to 5 times with jitter, within the deadline. fn must
  * therefore have no effect outside the transaction. READ COMMITTED. A COMMIT whose outcome is unknown
- * (connection lost) is E_UNAVAILABLE. After a successful commit the hook set by pg_on_commit runs once.
+ * (connection lost) is E_UNAVAILABLE "pg.outcome_unknown"; a connection lost before COMMIT was sent has certainly
+ * committed nothing, so fn runs once more on a new one. After a successful commit the hook set by pg_on_commit runs once.
  */
 MUST_CHECK enum err_code pg_tx(struct pg_pool *, int64_t deadline_ms, const struct pg_actor *, pg_tx_fn *,
 			       void *arg, struct err *);
 
+/*
+ * fn inside a savepoint of the open transaction: its error undoes what fn did and leaves the transaction usable. An
+ * E_RETRY, a lost connection, and E_INTERNAL of the savepoint itself must be passed on by the caller.
+ */
+MUST_CHECK enum err_code pg_savepoint(struct pg *, pg_tx_fn *fn, void *arg, struct err *);
+
 /* The pool's hook, run after each commit in which pg_mark(pg) was called (the outbox rings the doorbell). */
 void pg_on_commit(struct pg_pool *, void (*hook)(void *arg), void *arg);
 void pg_mark(struct pg *);
+/* Tells after the commit of pg's transaction that changed_id of topic changed; nothing without a listener or a commit. */
+void pg_on_note(struct pg_pool *, void (*fn)(void *arg, const char *topic, const char *changed_id), void *arg);
+void pg_note(struct pg *, const char *topic, const char *changed_id);
 
 /* True when this thread holds an open transaction; rpc_client and httpc refuse to run then (a bug of ours). */
 bool pg_in_tx(void);
