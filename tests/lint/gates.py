@@ -230,6 +230,8 @@ def proto_rules():
             for field in m.field:
                 if field.label == fields.LABEL_REQUIRED:
                     yield f"proto/{f.name}: {name}.{field.name} is required"
+                if field.name in C_WORDS | {"base"}:
+                    yield f"proto/{f.name}: {name}.{field.name} is a word of C or of protobuf-c's structs"
                 if field.type == fields.TYPE_GROUP:
                     yield f"proto/{f.name}: {name}.{field.name} is a group"
                 if field.type in (fields.TYPE_FLOAT,):
