@@ -2,12 +2,10 @@
 #include <string.h>
 
 #include "common/daemon.h"
-#include "common/outbox.h"
-#include "common/pg.h"
+#include "common/node_db.h"
 #include "common/rpc.h"
-#include "common/rpc_codec.h"
 
-enum { FETCH_MAX = 200, FETCH_BYTES = RPC_PAYLOAD_MAX / 2, TYPES_MAX = 64 };
+enum { TYPES_MAX = 64 };
 
 RPC_HANDLER(node_health, Common__V1__HealthRequest, Common__V1__HealthReply)
 RPC_HANDLER(node_fetch_events, Common__V1__FetchEventsRequest, Common__V1__FetchEventsReply)
@@ -44,70 +42,27 @@ static enum err_code node_health(struct call *c, const Common__V1__HealthRequest
 	return OK;
 }
 
-static Common__V1__Event *event_of(struct call *c, const struct outbox_event *row)
+/* A consumer's cursor lets events be dropped, so a process reports for itself only: "cart" or "cart/<part>". */
+static bool own_name(const struct call *c, const char *consumer)
 {
-	Common__V1__Event *ev = arena_alloc(c->arena, sizeof(*ev));
-	Common__V1__EventCursor *cur = arena_alloc(c->arena, sizeof(*cur));
+	size_t n = strlen(c->caller);
 
-	common__v1__event__init(ev);
-	common__v1__event_cursor__init(cur);
-	cur->has_epoch = cur->has_xid = cur->has_pos = 1;
-	cur->epoch = row->epoch;
-	cur->xid = row->xid;
-	cur->pos = row->pos;
-	ev->cursor = cur;
-	ev->event_id = (char *)row->event_id;
-	ev->agg_type = (char *)row->agg_type;
-	ev->agg_id = (char *)row->agg_id;
-	ev->has_agg_version = ev->has_occurred_at = ev->has_payload = 1;
-	ev->agg_version = row->agg_version;
-	ev->occurred_at = row->occurred_at;
-	ev->type = (char *)row->type;
-	ev->traceparent = (char *)row->traceparent;
-	ev->payload = (ProtobufCBinaryData){ row->payload.len, (uint8_t *)(uintptr_t)row->payload.data };
-	return ev;
-}
-
-/* As many as fit well into one message; the first always does. */
-static void fill_events(struct call *c, const struct outbox_event *rows, size_t n, int32_t limit,
-			Common__V1__FetchEventsReply *out)
-{
-	size_t i, bytes = 0;
-
-	out->events = arena_array(c->arena, n + 1, sizeof(*out->events));
-	for (i = 0; i < n; i++) {
-		Common__V1__Event *ev = event_of(c, &rows[i]);
-
-		bytes += common__v1__event__get_packed_size(ev) + 8;
-		if (i && bytes > FETCH_BYTES)
-			break;
-		out->events[i] = ev;
-	}
-	out->n_events = i;
-	out->has_more = 1;
-	out->more = i < n || n == (size_t)limit;
+	return !consumer || !*consumer || (!strncmp(consumer, c->caller, n) && (!consumer[n] || consumer[n] == '/'));
 }
 
 static enum err_code node_fetch_events(struct call *c, const Common__V1__FetchEventsRequest *in,
 				       Common__V1__FetchEventsReply *out)
 {
-	int32_t limit = in->has_limit && in->limit > 0 && in->limit < FETCH_MAX ? in->limit : FETCH_MAX;
-	const Common__V1__EventCursor zero = COMMON__V1__EVENT_CURSOR__INIT;
-	const Common__V1__EventCursor *after = in->after ? in->after : &zero;
-	struct outbox_event *rows = NULL;
 	struct pg *pg;
-	size_t n = 0;
 
-	if (c->who.kind != WHO_SERVICE)
-		return err_set(&c->err, E_DENIED, "common.forbidden", "only services pull events");
+	if (c->who.kind != WHO_SERVICE || !own_name(c, in->consumer))
+		return err_set(&c->err, E_DENIED, "common.forbidden", "%s pulls events as %.40s", c->caller,
+			       in->consumer ? in->consumer : "");
 	if (in->n_types > TYPES_MAX)
 		return err_set(&c->err, E_INVALID, "common.invalid_input", "%zu event types", in->n_types);
 	if (call_pg(c, &pg))
 		return c->err.code;
-	if (!outbox_fetch(pg, after->epoch, after->xid, after->pos,
-			  in->n_types ? (const char *const *)in->types : NULL, in->n_types, limit, c->arena, &rows, &n,
-			  &c->err))
-		fill_events(c, rows, n, limit, out);
+	(void)!node_db_fetch_events(pg, c->arena, in, out, &c->err);
 	pg_return(pg);
 	return c->err.code;
 }
@@ -115,26 +70,58 @@ static enum err_code node_fetch_events(struct call *c, const Common__V1__FetchEv
 static enum err_code node_dead_letters(struct call *c, const Common__V1__DeadLettersRequest *in,
 				       Common__V1__DeadLettersReply *out)
 {
-	(void)in, (void)out;
-	return err_set(&c->err, E_UNAVAILABLE, "common.not_implemented", "dead letters");
+	struct pg *pg;
+
+	if (call_perm(c, "admin.events") || call_pg(c, &pg))
+		return c->err.code;
+	(void)!node_db_dead_letters(pg, c->arena, in, out, &c->err);
+	pg_return(pg);
+	return c->err.code;
+}
+
+struct replay {
+	struct call *call;
+	const Common__V1__ReplayDeadLetterRequest *in;
+	Common__V1__ReplayDeadLetterReply *out;
+};
+
+static enum err_code replay_tx(struct pg *pg, void *arg, struct err *e)
+{
+	struct replay *r = arg;
+
+	return node_db_replay(pg, r->call->arena, r->in, r->out, e);
 }
 
 static enum err_code node_replay(struct call *c, const Common__V1__ReplayDeadLetterRequest *in,
 				 Common__V1__ReplayDeadLetterReply *out)
 {
-	(void)in, (void)out;
-	return err_set(&c->err, E_UNAVAILABLE, "common.not_implemented", "replay");
+	struct replay r = { c, in, out };
+
+	if (call_perm(c, "admin.events"))
+		return c->err.code;
+	return call_tx(c, CALL_TX_PLAIN, replay_tx, &r);
 }
 
 static enum err_code node_audit_page(struct call *c, const Common__V1__AuditPageRequest *in,
 				     Common__V1__AuditPageReply *out)
 {
-	(void)in, (void)out;
-	return err_set(&c->err, E_UNAVAILABLE, "common.not_implemented", "audit pages");
+	struct pg *pg;
+
+	if (call_perm(c, "admin.audit") || call_pg(c, &pg))
+		return c->err.code;
+	(void)!node_db_audit_page(pg, c->arena, in, out, &c->err);
+	pg_return(pg);
+	return c->err.code;
 }
 
 static enum err_code node_event_lag(struct call *c, const Common__V1__LagRequest *in, Common__V1__LagReply *out)
 {
-	(void)in, (void)out;
-	return err_set(&c->err, E_UNAVAILABLE, "common.not_implemented", "lag");
+	struct pg *pg;
+
+	(void)in;
+	if (call_perm(c, "admin.events") || call_pg(c, &pg))
+		return c->err.code;
+	(void)!node_db_event_lag(pg, c->arena, out, &c->err);
+	pg_return(pg);
+	return c->err.code;
 }
