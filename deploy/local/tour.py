@@ -32,13 +32,13 @@ def text(s, info):
             lines.append(f"    {user['role']:10} {user['email']}" + (f"   vendor_id {user['vendor_id']}"
                                                                       if user.get("vendor_id") else ""))
     if facts.get("users"):
-        lines += ["", "  a tour to paste:", ""] + ["    " + x for x in curl_tour(s, facts)]
+        lines += ["", "  a tour to paste:", ""] + curl_tour(s, facts)
     return "\n".join(lines) + "\n"
 
 
 def curl_tour(s, facts):
-    """Browse, fill a guest cart, check out, pay at the sandbox, confirm."""
-    with open(os.path.join(ROOT, "deploy", "local", "tour.sh")) as f:
-        body = f.read()
-    body = "\n".join(x for x in body.splitlines() if not x.startswith("#"))
-    return body.replace("@URL@", s.url).replace("@SANDBOX@", s.sandbox_url).strip().splitlines()
+    """Browse, fill a guest cart, check out, pay at the sandbox, confirm, read the mail."""
+    with open(os.path.join(ROOT, "deploy", "local", "tour.sh"), encoding="utf-8") as f:
+        lines = f.read().splitlines()[1:]
+    return "\n".join(lines).replace("@URL@", s.url).replace("@SANDBOX@", s.sandbox_url) \
+        .replace("@MAIL@", s.mail_url).splitlines()
