@@ -14,7 +14,7 @@ RPC_HANDLER(identity_internal_contact, Identity__V1__ContactRequest, Identity__V
 RPC_HANDLER(identity_internal_address, Identity__V1__AddressRequest, Identity__V1__Address)
 
 const struct rpc_method identity_internal_methods[] = {
-	{ "GetJwks", identity_internal_jwks_, RPC_READ, 0 },
+	{ "GetJwks", identity_internal_jwks_, RPC_READ | RPC_INTERNAL, 0 },
 	{ "ListRevocations", identity_internal_revocations_, RPC_READ | RPC_INTERNAL, 0 },
 	{ "GetContact", identity_internal_contact_, RPC_READ | RPC_INTERNAL, 0 },
 	{ "GetAddressFor", identity_internal_address_, RPC_READ | RPC_INTERNAL, 0 },
@@ -28,10 +28,6 @@ static enum err_code identity_internal_jwks(struct call *c, const Identity__V1__
 {
 	(void)in;
 	out->jwks = signer_jwks(identity_of(c)->signer, c->arena);
-	out->has_raw_body = 1;
-	out->raw_body.data = (uint8_t *)out->jwks;
-	out->raw_body.len = strlen(out->jwks);
-	out->hdr_content_type = call_str(c, "application/jwk-set+json");
 	return OK;
 }
 
