@@ -165,6 +165,9 @@ typedef enum err_code pg_tx_fn(struct pg *, void *arg, struct err *);
 MUST_CHECK enum err_code pg_tx(struct pg_pool *, int64_t deadline_ms, const struct pg_actor *, pg_tx_fn *,
 			       void *arg, struct err *);
 
+/* Another actor for what follows in the open transaction (a batch of several events). */
+MUST_CHECK enum err_code pg_tx_actor(struct pg *, const struct pg_actor *, struct err *);
+
 /*
  * fn inside a savepoint of the open transaction: its error undoes what fn did and leaves the transaction usable. An
  * E_RETRY, a lost connection, and E_INTERNAL of the savepoint itself must be passed on by the caller.

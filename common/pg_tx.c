@@ -25,24 +25,39 @@ static void add_literal(struct pg *pg, struct buf *b, const char *s)
 	PQfreemem(lit);
 }
 
-static enum err_code begin(struct pg *pg, const struct pg_actor *who, struct err *e)
+static enum err_code set_actor(struct pg *pg, const char *before, const struct pg_actor *who, struct err *e)
 {
 	struct buf b;
 	enum err_code code;
 
 	buf_init(&b, 2048);
-	buf_str(&b, "BEGIN; SELECT pg_catalog.set_config('souk.actor', ");
+	buf_str(&b, before);
+	buf_str(&b, "SELECT pg_catalog.set_config('souk.actor', ");
 	add_literal(pg, &b, who && who->actor && *who->actor ? who->actor : "system");
 	buf_str(&b, ", true), pg_catalog.set_config('souk.request_id', ");
 	add_literal(pg, &b, who && who->request_id ? who->request_id : "");
 	buf_str(&b, ", true)");
-	code = pg_simple(pg, buf_cstr(&b), "BEGIN", NULL, e);
+	code = pg_simple(pg, buf_cstr(&b), *before ? "BEGIN" : "actor", NULL, e);
 	buf_free(&b);
-	if (code)
-		return code;
+	return code;
+}
+
+static enum err_code begin(struct pg *pg, const struct pg_actor *who, struct err *e)
+{
+	if (!pg->c)
+		return err_set(e, E_UNAVAILABLE, "pg.unavailable", "BEGIN: not connected");
+	if (set_actor(pg, "BEGIN; ", who, e))
+		return e->code;
 	pg->in_tx = true;
 	open_tx++;
 	return OK;
+}
+
+enum err_code pg_tx_actor(struct pg *pg, const struct pg_actor *who, struct err *e)
+{
+	if (!pg->in_tx)
+		return err_set(e, E_INTERNAL, "pg.actor", "no transaction is open");
+	return set_actor(pg, "", who, e);
 }
 
 static void left(struct pg *pg)

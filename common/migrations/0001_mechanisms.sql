@@ -77,8 +77,8 @@ CREATE TABLE ${schema}.inbox_cursor (
 	pos         bigint NOT NULL DEFAULT 0,
 	owner       text NOT NULL DEFAULT '',
 	lease_until timestamptz NOT NULL DEFAULT '-infinity',
-	applied_at  timestamptz, -- of the last event applied: when it occurred at its source
-	behind      bigint NOT NULL DEFAULT 0 -- fetched, not applied
+	applied_at  timestamptz, -- when the last event applied occurred at its source
+	behind      bigint NOT NULL DEFAULT 0 -- fetched, not applied: its transaction keeps failing
 ) WITH (fillfactor = 50);
 
 CREATE TABLE ${schema}.inbox (
@@ -288,6 +288,11 @@ DECLARE
 	v_row ${schema}.audit_log;
 	v_done bigint := 0;
 BEGIN
+	SELECT * INTO v_head FROM ${schema}.audit_head;
+	PERFORM 1 FROM ${schema}.audit_log l WHERE (l.epoch, l.xid, l.id) > (v_head.epoch, v_head.xid, v_head.id) LIMIT 1;
+	IF NOT FOUND THEN
+		RETURN 0; -- each second: no lock, no transaction number when there is nothing to do
+	END IF;
 	SELECT * INTO v_head FROM ${schema}.audit_head FOR UPDATE;
 	FOR v_row IN SELECT l.* FROM ${schema}.audit_log l, ${schema}.cluster c
 			WHERE (l.epoch, l.xid, l.id) > (v_head.epoch, v_head.xid, v_head.id)
