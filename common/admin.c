@@ -98,7 +98,9 @@ enum err_code admin_start(const char *listen, struct admin **a_r, struct err *e)
 {
 	const char *options[] = { "listening_ports", listen, "num_threads", "2", "enable_directory_listing", "no",
 		"enable_keep_alive", "no", "tcp_nodelay", "1", "request_timeout_ms", "5000", "max_request_size", "4096",
-		"connection_queue", "16", NULL };
+		"connection_queue", "16",
+		/* Or "/readyz%00" would be /readyz. */
+		"decode_url", "no", NULL };
 	struct mg_callbacks callbacks = { .begin_request = on_request, .http_error = on_error,
 		.log_message = on_log, .log_access = on_log };
 	struct mg_server_port ports[4];
