@@ -12,10 +12,19 @@
 
 struct doorbell;
 MUST_CHECK enum err_code doorbell_open(const char *listen_url, const char *source, struct doorbell **b_r, struct err *);
-void doorbell_ring(struct doorbell *, const char *topic, const char *changed_id); /* coalesced to one per 10 ms */
-void doorbell_close(struct doorbell *);
+/*
+ * From any thread, never blocks. Rings are coalesced to one message per 10 ms. changed_id ("product:prd_…") may be NULL;
+ * so may the doorbell: a daemon without one rings nowhere.
+ */
+void doorbell_ring(struct doorbell *, const char *topic, const char *changed_id);
+void doorbell_close(struct doorbell *); /* NULL is fine */
+const char *doorbell_url(const struct doorbell *); /* the real address when listening on port 0 */
 
-/* Listening: fn runs on the listener's own thread, must not block long. gap: something may have been missed. */
+/*
+ * Listening: fn runs on the listener's own thread, must not block long; what it is given lives until it returns.
+ * gap: something may have been missed: the first ring of an instance, a jump in its numbers, a lost connection, three
+ * seconds of silence (then source is "" when it never spoke, and there are no topics).
+ */
 struct doorbell_ring {
 	const char *source;
 	bool gap, heartbeat;

@@ -1,0 +1,224 @@
+#include <pthread.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "common/doorbell.h"
+#include "common/log.h"
+#include "common/timeutil.h"
+
+struct heard {
+	pthread_mutex_t lock;
+	int rings, gaps, heartbeats, changed, topics;
+	char last_changed[160], source[40];
+	_Atomic int64_t slow_ms; /* the listener's function takes so long */
+};
+
+static void hear(const struct doorbell_ring *r, void *arg)
+{
+	struct heard *h = arg;
+
+	if (h->slow_ms)
+		sleep_ms(h->slow_ms);
+	pthread_mutex_lock(&h->lock);
+	h->rings++;
+	h->gaps += r->gap;
+	h->heartbeats += r->heartbeat;
+	h->changed += (int)r->n_changed;
+	h->topics += (int)r->n_topics;
+	if (r->n_changed)
+		snprintf(h->last_changed, sizeof(h->last_changed), "%s", r->changed[r->n_changed - 1]);
+	snprintf(h->source, sizeof(h->source), "%s", r->source);
+	pthread_mutex_unlock(&h->lock);
+}
+
+static int get(struct heard *h, const int *field)
+{
+	int v;
+
+	pthread_mutex_lock(&h->lock);
+	v = *field;
+	pthread_mutex_unlock(&h->lock);
+	return v;
+}
+
+#define WAIT_FOR(cond, ms)                                                                                             \
+	do {                                                                                                           \
+		int64_t until_ = mono_ms() + (ms);                                                                     \
+		bool ok_;                                                                                              \
+		while (!(ok_ = (cond)) && mono_ms() < until_)                                                          \
+			sleep_ms(2);                                                                                   \
+		if (!ok_)                                                                                              \
+			fail_msg("not within %d ms: %s", (int)(ms), #cond);                                            \
+	} while (0)
+
+static struct doorbell *open_bell(const char *url)
+{
+	struct doorbell *b = NULL;
+	struct err e = { 0 };
+
+	if (doorbell_open(url, "catalog", &b, &e))
+		fail_msg("%s", e.msg);
+	return b;
+}
+
+static struct doorbell_listener *listen_to(const char *urls, struct heard *h)
+{
+	struct doorbell_listener *l = NULL;
+	struct err e = { 0 };
+
+	*h = (struct heard){ .lock = PTHREAD_MUTEX_INITIALIZER };
+	if (doorbell_listen(urls, 100, hear, h, &l, &e))
+		fail_msg("%s", e.msg);
+	return l;
+}
+
+static void test_rings_arrive(void **state)
+{
+	struct doorbell *b = open_bell("tcp://127.0.0.1:0");
+	struct heard h;
+	struct doorbell_listener *l = listen_to(doorbell_url(b), &h);
+	int gaps;
+
+	(void)state;
+	WAIT_FOR(get(&h, &h.heartbeats) >= 1, 3000); /* connected: a heartbeat each second */
+	assert_int_equal(get(&h, &h.gaps), 1);	     /* the first ring of an instance: who knows what was before */
+	gaps = get(&h, &h.gaps);
+	doorbell_ring(b, "product.changed", "product:prd_1");
+	WAIT_FOR(get(&h, &h.changed) == 1, 500);
+	assert_string_equal(h.last_changed, "product:prd_1");
+	assert_string_equal(h.source, "catalog");
+	assert_int_equal(get(&h, &h.topics), 1);
+	assert_int_equal(get(&h, &h.gaps), gaps);
+	WAIT_FOR(get(&h, &h.heartbeats) >= 3, 3000);
+	assert_int_equal(get(&h, &h.gaps), gaps);
+	doorbell_unlisten(l);
+	doorbell_close(b);
+}
+
+static void test_coalesced(void **state)
+{
+	struct doorbell *b = open_bell("tcp://127.0.0.1:0");
+	struct heard h;
+	struct doorbell_listener *l = listen_to(doorbell_url(b), &h);
+	char id[40];
+	int i, rings;
+
+	(void)state;
+	WAIT_FOR(get(&h, &h.rings) >= 1, 3000);
+	rings = get(&h, &h.rings);
+	for (i = 0; i < 300; i++) {
+		snprintf(id, sizeof(id), "product:prd_%d", i % 100);
+		doorbell_ring(b, "product.changed", id);
+	}
+	WAIT_FOR(get(&h, &h.changed) >= 100, 1000);
+	sleep_ms(50);
+	assert_in_range(get(&h, &h.rings) - rings, 1, 30);
+	doorbell_unlisten(l);
+	doorbell_close(b);
+}
+
+static void test_more_ids_than_fit(void **state)
+{
+	struct doorbell *b = open_bell("tcp://127.0.0.1:0");
+	struct heard h;
+	struct doorbell_listener *l = listen_to(doorbell_url(b), &h);
+	char id[40];
+	int i, gaps;
+
+	(void)state;
+	WAIT_FOR(get(&h, &h.rings) >= 1, 3000);
+	gaps = get(&h, &h.gaps);
+	for (i = 0; i < 20000; i++) {
+		snprintf(id, sizeof(id), "product:prd_%d", i);
+		doorbell_ring(b, "product.changed", id);
+	}
+	WAIT_FOR(get(&h, &h.gaps) > gaps, 2000); /* an overflow counts as a gap */
+	doorbell_unlisten(l);
+	doorbell_close(b);
+}
+
+static void test_restart_and_loss_are_gaps(void **state)
+{
+	struct doorbell *b = open_bell("tcp://127.0.0.1:0");
+	struct heard h;
+	struct doorbell_listener *l = listen_to(doorbell_url(b), &h);
+	char url[128];
+	int gaps;
+
+	(void)state;
+	snprintf(url, sizeof(url), "%s", doorbell_url(b));
+	WAIT_FOR(get(&h, &h.rings) >= 1, 3000);
+	gaps = get(&h, &h.gaps);
+	doorbell_close(b);
+	WAIT_FOR(get(&h, &h.gaps) == gaps + 1, 2000); /* the connection went */
+	b = open_bell(url);
+	WAIT_FOR(get(&h, &h.gaps) == gaps + 2, 4000); /* another instance */
+	doorbell_ring(b, "x", "product:prd_9");
+	WAIT_FOR(get(&h, &h.changed) == 1, 1000);
+	doorbell_unlisten(l);
+	doorbell_close(b);
+}
+
+static void test_slow_listener_sees_a_gap(void **state)
+{
+	struct doorbell *b = open_bell("tcp://127.0.0.1:0");
+	struct heard h;
+	struct doorbell_listener *l = listen_to(doorbell_url(b), &h);
+	int i, gaps;
+
+	(void)state;
+	WAIT_FOR(get(&h, &h.rings) >= 1, 3000);
+	gaps = get(&h, &h.gaps);
+	h.slow_ms = 15; /* the queue of 256 fills while 900 rings come */
+	for (i = 0; i < 900 && get(&h, &h.gaps) == gaps; i++) {
+		doorbell_ring(b, "x", "product:prd_1");
+		sleep_ms(10);
+	}
+	WAIT_FOR(get(&h, &h.gaps) > gaps, 6000);
+	h.slow_ms = 0;
+	doorbell_unlisten(l);
+	doorbell_close(b);
+}
+
+static void test_two_sources_one_dead(void **state)
+{
+	struct doorbell *b = open_bell("tcp://127.0.0.1:0"), *c = open_bell("tcp://127.0.0.1:0");
+	struct doorbell_listener *l;
+	struct heard h;
+	char urls[300];
+
+	(void)state;
+	snprintf(urls, sizeof(urls), "tcp://127.0.0.1:1,%s,%s", doorbell_url(b), doorbell_url(c));
+	l = listen_to(urls, &h);
+	WAIT_FOR(get(&h, &h.gaps) == 2, 3000); /* the first ring of each */
+	doorbell_ring(b, "x", "a:1");
+	WAIT_FOR(get(&h, &h.changed) == 1, 1000);
+	doorbell_ring(c, "x", "a:2");
+	WAIT_FOR(get(&h, &h.changed) == 2, 1000);
+	assert_int_equal(get(&h, &h.gaps), 2);
+	doorbell_unlisten(l);
+	doorbell_close(b);
+	doorbell_close(c);
+	doorbell_ring(NULL, "x", "y");
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_rings_arrive),
+		cmocka_unit_test(test_coalesced),
+		cmocka_unit_test(test_more_ids_than_fit),
+		cmocka_unit_test(test_restart_and_loss_are_gaps),
+		cmocka_unit_test(test_slow_listener_sees_a_gap),
+		cmocka_unit_test(test_two_sources_one_dead),
+	};
+
+	log_init("test", LVL_CRITICAL);
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
