@@ -65,10 +65,11 @@ endfunction()
 
 function(souk_add_tools)
 	souk_glob(sources ${CMAKE_SOURCE_DIR}/deploy/soukctl/*.c)
-	if(sources)
-		souk_program(soukctl ${sources})
-		target_link_libraries(soukctl PRIVATE souk_common)
-	endif()
+	list(REMOVE_ITEM sources ${CMAKE_SOURCE_DIR}/deploy/soukctl/main.c)
+	souk_library(souk_soukctl ${sources})
+	target_link_libraries(souk_soukctl PUBLIC souk_common)
+	souk_program(soukctl ${CMAKE_SOURCE_DIR}/deploy/soukctl/main.c)
+	target_link_libraries(soukctl PRIVATE souk_soukctl)
 endfunction()
 
 # `platform`: what a running shop needs, and nothing of the tests but the payment sandbox.

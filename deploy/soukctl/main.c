@@ -8,7 +8,8 @@ static const struct command {
 	int (*run)(int argc, char **argv);
 	const char *help;
 } commands[] = {
-	{ "keys", ctl_keys, "keys init --dir DIR        makes the missing key files; existing ones stay" },
+	{ "keys", ctl_keys, "keys init --dir DIR               makes the missing key files; existing ones stay" },
+	{ "import", ctl_import, "import --url URL --email E FILE   a vendor's bulk import, with a progress bar" },
 };
 
 static int usage(FILE *out)

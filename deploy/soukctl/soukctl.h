@@ -5,6 +5,18 @@
 #ifndef SOUK_SOUKCTL_H
 #define SOUK_SOUKCTL_H
 
-int ctl_keys(int argc, char **argv); /* keys init [--dir DIR] */
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+int ctl_keys(int argc, char **argv);   /* keys init [--dir DIR] */
+int ctl_import(int argc, char **argv); /* import [options] FILE */
+
+/*
+ * The value of a key at the top level of a JSON object (or, with a dot, one level below: "error.message"). Strings are
+ * unescaped into out; numbers, true and false are copied as they are. False when it is not there or does not fit.
+ */
+bool jsonval_get(const char *text, const char *key, char *out, size_t cap);
+int64_t jsonval_i64(const char *text, const char *key); /* 0 when it is not there */
 
 #endif

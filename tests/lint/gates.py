@@ -363,7 +363,7 @@ def tests_registered():
 
 
 def _parts():
-    return {"common", "gateway", "sandbox", "support", "proto"} | {p.split("/")[1] for p in files("", under="services/")}
+    return {"common", "gateway", "sandbox", "soukctl", "support", "proto"} | {p.split("/")[1] for p in files("", under="services/")}
 
 
 def scripts_parse():
