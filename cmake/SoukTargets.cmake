@@ -56,6 +56,8 @@ function(souk_add_gateway)
 	if(sources)
 		souk_library(souk_gateway ${sources})
 		target_link_libraries(souk_gateway PUBLIC souk_common souk::jansson)
+		set_source_files_properties(${CMAKE_SOURCE_DIR}/gateway/docs.c PROPERTIES
+			OBJECT_DEPENDS ${CMAKE_SOURCE_DIR}/gateway/docs.html)
 		if(EXISTS ${CMAKE_SOURCE_DIR}/gateway/main.c)
 			souk_program(souk-gateway ${CMAKE_SOURCE_DIR}/gateway/main.c)
 			target_link_libraries(souk-gateway PRIVATE souk_gateway souk_common)

@@ -4,7 +4,7 @@
  * Field names verbatim; integers only where the field is an integer, within its range; int32/int64 fields whose name
  * ends in _at are RFC 3339 texts outside and epoch milliseconds inside; bytes are base64; the value ORDER_STATE_PAID of
  * enum OrderState is "paid"; common.v1.Json {text} is any JSON object; an unset optional field is an absent key; null is
- * refused. Fields of the top message named hdr_* or raw_body belong to the gateway and never appear in JSON.
+ * refused. Fields named hdr_* or raw_body belong to the gateway and never appear in JSON.
  */
 #ifndef SOUK_GATEWAY_JSON_PB_H
 #define SOUK_GATEWAY_JSON_PB_H
@@ -52,7 +52,7 @@ size_t jpb_element_size(ProtobufCType t); /* of one element in the array of a re
 bool jpb_hidden(const char *field_name); /* hdr_* and raw_body */
 
 /* ---- writing ---- */
-/* The message as a JSON object, without hidden fields at the top. Lists are always there, also empty ones. */
+/* The message as a JSON object, without hidden fields. Lists are always there, also empty ones. */
 void jpb_write(struct buf *b, const ProtobufCMessage *m);
 
 /* The public word of an enum value ("paid"), lower case, into out; "" when there is none (UNSPECIFIED, unknown). */

@@ -262,7 +262,7 @@ static void read_field(struct reader *r, ProtobufCMessage *m, const char *key, j
 {
 	const ProtobufCFieldDescriptor *f = jpb_field(m, key);
 
-	if (!f || (top && jpb_hidden(key))) {
+	if (!f || jpb_hidden(key)) {
 		bad(r, "is not a known field");
 	} else if (top && jpb_is_set(m, f)) {
 		bad(r, "is already given by the path or the query");

@@ -96,7 +96,7 @@ static void write_str(struct buf *b, const char *s)
 	buf_char(b, '"');
 }
 
-static void write_message(struct buf *b, const ProtobufCMessage *m, bool top);
+static void write_message(struct buf *b, const ProtobufCMessage *m);
 
 static void write_bytes(struct buf *b, const ProtobufCBinaryData *v)
 {
@@ -118,7 +118,7 @@ static void write_submessage(struct buf *b, const ProtobufCMessage *m)
 		text = jpb_get_str(m, "text");
 		buf_str(b, text && *text ? text : "{}");
 	} else {
-		write_message(b, m, false);
+		write_message(b, m);
 	}
 }
 
@@ -210,7 +210,7 @@ static bool shown(const ProtobufCMessage *m, const ProtobufCFieldDescriptor *f)
 	return word[0] != '\0';
 }
 
-static void write_message(struct buf *b, const ProtobufCMessage *m, bool top)
+static void write_message(struct buf *b, const ProtobufCMessage *m)
 {
 	const ProtobufCMessageDescriptor *d = m->descriptor;
 	bool first = true;
@@ -221,7 +221,7 @@ static void write_message(struct buf *b, const ProtobufCMessage *m, bool top)
 		const char *base = (const char *)m;
 		bool list = f->label == PROTOBUF_C_LABEL_REPEATED;
 
-		if ((!list && !shown(m, f)) || (top && jpb_hidden(f->name)))
+		if ((!list && !shown(m, f)) || jpb_hidden(f->name))
 			continue;
 		if (!first)
 			buf_char(b, ',');
@@ -240,5 +240,5 @@ static void write_message(struct buf *b, const ProtobufCMessage *m, bool top)
 
 void jpb_write(struct buf *b, const ProtobufCMessage *m)
 {
-	write_message(b, m, true);
+	write_message(b, m);
 }

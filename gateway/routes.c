@@ -4,6 +4,7 @@
 #include "cart.pb-c.h"
 #include "catalog.pb-c.h"
 #include "checkout.pb-c.h"
+#include "common.pb-c.h"
 #include "identity.pb-c.h"
 #include "inventory.pb-c.h"
 #include "notify.pb-c.h"
@@ -15,5 +16,6 @@ const struct route_service gateway_services[] = {
 	{ "cart", &cart__v1__cart__descriptor, cart_routes },
 	{ "checkout", &checkout__v1__checkout__descriptor, checkout_routes },
 	{ "notify", &notify__v1__notify__descriptor, notify_routes },
+	{ "gateway", &common__v1__node__descriptor, platform_routes }, /* itself, and the Node service of the others */
 	{ 0 }
 };

@@ -1,0 +1,62 @@
+/* souk-gateway: REST in front of the daemons. */
+#include <malloc.h>
+#include <stdlib.h>
+
+#include "common/admin.h"
+#include "common/daemon.h"
+#include "common/log.h"
+#include "gateway/serve_http.h"
+
+/* --check: every row fits its proto, settings parse, keys are there. */
+static int check(const struct gw_conf *conf, struct err *e)
+{
+	struct router *r;
+	struct rpc_keys *keys;
+
+	if (router_new(gateway_services, &r, e))
+		return daemon_fail(e);
+	router_free(r);
+	if (rpc_keys_load(conf->keys_dir, "gateway", &keys, e))
+		return daemon_fail(e);
+	rpc_keys_free(keys);
+	return EXIT_SUCCESS;
+}
+
+int main(int argc, char **argv)
+{
+	static struct gateway gw;
+	struct gateway_front *front;
+	struct rpc_keys *keys;
+	struct admin *admin;
+	struct gw_conf conf = { 0 };
+	struct err e = { 0 };
+	enum daemon_mode mode = daemon_init("gateway", argc, argv);
+	enum log_level level;
+
+	/* Many threads allocate little: a heap for each pair of cores is plenty. */
+	mallopt(M_ARENA_MAX, 4);
+	if (conf_load(gateway_keys, &conf, &e))
+		return daemon_fail(&e);
+	if (mode == DAEMON_PRINT_CONFIG)
+		return conf_print(gateway_keys, &conf), EXIT_SUCCESS;
+	if (log_level_parse(conf.log_level, &level))
+		log_set_level(level);
+	if (mode == DAEMON_HEALTH)
+		return gateway_health(conf.listen);
+	if (mode == DAEMON_MIGRATE)
+		return EXIT_SUCCESS; /* nothing to migrate: no schema */
+	if (mode == DAEMON_CHECK)
+		return check(&conf, &e);
+	if (rpc_keys_load(conf.keys_dir, "gateway", &keys, &e) ||
+	    gateway_open(&gw, &conf, gateway_services, keys, &e) ||
+	    admin_start(conf.admin_listen, &admin, &e) || gateway_start(&gw, &front, &e))
+		return daemon_fail(&e);
+	log_msg(LVL_INFO, "listening", LF_S("address", conf.listen), LF_I("port", gateway_port(front)));
+	daemon_ready();
+	daemon_wait_stop();
+	gateway_stop(front, conf.drain_ms);
+	admin_stop(admin);
+	gateway_close(&gw);
+	rpc_keys_free(keys);
+	return daemon_end();
+}
