@@ -35,7 +35,7 @@ static enum err_code cart_for_checkout(struct call *c, const Cart__V1__CartForCh
 	struct pg *pg;
 	enum err_code code;
 
-	if (call_service(c, "checkout") || call_pg(c, &pg))
+	if (call_caller(c, "checkout") || call_pg(c, &pg)) /* on behalf of the buyer, whom it forwards */
 		return c->err.code;
 	code = read_cart(c, pg, in, &cart, &lines, &n, &coupons, &n_coupons);
 	pg_return(pg);

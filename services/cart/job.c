@@ -1,5 +1,4 @@
-/* Periodic work: idle carts expire, abandoned ones are told of once, old idempotency keys go. */
-#include "common/idem.h"
+/* Periodic work: idle carts expire, abandoned ones are told of once. */
 #include "common/outbox.h"
 #include "common/timeutil.h"
 #include "events.pb-c.h"
@@ -59,23 +58,8 @@ static enum err_code remind(void *svc, struct arena *a, struct err *e)
 	return run(svc, a, remind_tx, e);
 }
 
-static enum err_code forget_keys(void *arg, struct arena *a, struct err *e)
-{
-	struct cart_svc *svc = arg;
-	int64_t removed = 0;
-	struct pg *pg;
-
-	(void)a;
-	if (pg_borrow(svc->pool, mono_ms() + 5000, &pg, e))
-		return e->code;
-	enum err_code rc = idem_sweep(pg, &removed, e);
-	pg_return(pg);
-	return rc;
-}
-
 const struct timer_job cart_jobs[] = {
 	{ "expire_carts", 60000, true, expire },
 	{ "remind_carts", 60000, true, remind },
-	{ "forget_keys", 600000, true, forget_keys },
 	{ 0 },
 };

@@ -14,6 +14,7 @@
 #define CATALOG_MEDIA_MAX 50
 #define CATALOG_PRICE_MAX 100000000000LL
 #define CATALOG_JSON_MAX 65536
+#define CATALOG_VALUE_MAX 10000 /* bytes of one attribute */
 
 struct catalog_conf {
 	struct daemon_conf d;

@@ -1,5 +1,4 @@
-/* Periodic work: orphaned reservations go back on the shelf, old idempotency keys go. */
-#include "common/idem.h"
+/* Periodic work: orphaned reservations go back on the shelf. */
 #include "common/lease.h"
 #include "common/timeutil.h"
 #include "services/inventory/inventory.h"
@@ -51,22 +50,7 @@ static enum err_code expire(void *arg, struct arena *a, struct err *e)
 	return code;
 }
 
-static enum err_code forget_keys(void *arg, struct arena *a, struct err *e)
-{
-	struct inventory_svc *svc = arg;
-	int64_t removed = 0;
-	struct pg *pg;
-
-	(void)a;
-	if (pg_borrow(svc->pool, mono_ms() + 5000, &pg, e))
-		return e->code;
-	enum err_code rc = idem_sweep(pg, &removed, e);
-	pg_return(pg);
-	return rc;
-}
-
 const struct timer_job inventory_jobs[] = {
 	{ "expire_reservations", 2000, true, expire },
-	{ "forget_keys", 600000, true, forget_keys },
 	{ 0 },
 };

@@ -1,0 +1,115 @@
+#include <stdlib.h>
+
+#include "catalog.pb-c.h"
+#include "common/conf.h"
+#include "common/daemon.h"
+#include "common/migrate.h"
+#include "common/rpc_client.h"
+#include "common/rpc_server.h"
+#include "common/service.h"
+#include "services/catalog/catalog.h"
+#include "services/catalog/catalog_db_edit.h"
+#include "services/catalog/catalog_db_import.h"
+#include "services/catalog/catalog_db_product.h"
+#include "services/catalog/catalog_db_review.h"
+#include "services/catalog/catalog_db_vendor.h"
+
+extern const struct migration catalog_migrations[];
+
+static const struct conf_key catalog_keys[] = {
+	DAEMON_KEYS(catalog_conf, "CATALOG", "7002", "7102", "7202"),
+	CONF(catalog_conf, self_url, "CATALOG_URL", "tcp://127.0.0.1:7002", 0, 0, 0, "where catalog serves"),
+	CONF(catalog_conf, self_bell_url, "CATALOG_BELL_URL", "tcp://127.0.0.1:7102", 0, 0, 0, "catalog's doorbell"),
+	CONF(catalog_conf, inventory_url, "INVENTORY_URL", "tcp://127.0.0.1:7003", 0, 0, 0, "where inventory serves"),
+	CONF(catalog_conf, inventory_bell_url, "INVENTORY_BELL_URL", "tcp://127.0.0.1:7103", 0, 0, 0,
+	     "inventory's doorbell"),
+	CONF(catalog_conf, checkout_url, "CHECKOUT_URL", "tcp://127.0.0.1:7005", 0, 0, 0, "where checkout serves"),
+	CONF(catalog_conf, checkout_bell_url, "CHECKOUT_BELL_URL", "tcp://127.0.0.1:7105", 0, 0, 0,
+	     "checkout's doorbell"),
+	CONF(catalog_conf, identity_url, "IDENTITY_URL", "tcp://127.0.0.1:7001", 0, 0, 0, "where identity serves"),
+	CONF(catalog_conf, identity_bell_url, "IDENTITY_BELL_URL", "tcp://127.0.0.1:7101", 0, 0, 0,
+	     "identity's doorbell"),
+	CONF(catalog_conf, currency, "CATALOG_CURRENCY", "USD", 0, 3, CONF_REQUIRED,
+	     "currency of readers that name none"),
+	CONF(catalog_conf, media_base, "CATALOG_MEDIA_BASE", "/media/", 0, 200, 0, "prefix of media URLs"),
+	CONF_END,
+};
+
+static const struct pg_stmt *const *const stmts[] = {
+	catalog_db_vendor_stmts, catalog_db_product_stmts, catalog_db_edit_stmts,
+	catalog_db_review_stmts, catalog_db_import_stmts,  NULL,
+};
+
+static const struct rpc_method *const tables[] = {
+	catalog_vendor_methods,	 catalog_category_methods, catalog_product_methods, catalog_own_methods,
+	catalog_variant_methods, catalog_review_methods,   catalog_import_methods,  NULL,
+};
+static const struct rpc_service services[] = { { &catalog__v1__catalog__descriptor, tables }, { 0 } };
+
+static enum err_code open_peers(const struct catalog_conf *conf, const struct rpc_keys *keys,
+				struct inbox_source sources[5], struct err *e)
+{
+	const struct {
+		const char *name, *url, *bell;
+	} peers[] = {
+		{ "catalog", conf->self_url, conf->self_bell_url },
+		{ "inventory", conf->inventory_url, conf->inventory_bell_url },
+		{ "checkout", conf->checkout_url, conf->checkout_bell_url },
+		{ "identity", conf->identity_url, conf->identity_bell_url },
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(peers); i++) {
+		sources[i] = (struct inbox_source){ peers[i].name, NULL, peers[i].bell };
+		if (rpc_client_open("catalog", peers[i].name, peers[i].url, conf->d.resolve_ms, keys, &sources[i].rpc, e))
+			return e->code;
+	}
+	return OK;
+}
+
+int main(int argc, char **argv)
+{
+	struct catalog_conf conf = { 0 };
+	struct catalog_svc svc = { .conf = &conf };
+	struct service base = { 0 };
+	struct inbox_source sources[5] = { 0 };
+	struct rpc_server *server = NULL;
+	struct inbox *inbox = NULL;
+	struct timers *timers = NULL;
+	struct err e = { 0 };
+	enum daemon_mode mode = daemon_init("catalog", argc, argv);
+
+	if (conf_load(catalog_keys, &conf, &e))
+		return daemon_fail(&e);
+	if (mode == DAEMON_PRINT_CONFIG)
+		return conf_print(catalog_keys, &conf), EXIT_SUCCESS;
+	if (daemon_apply(&conf.d, &e))
+		return daemon_fail(&e);
+	if (mode == DAEMON_HEALTH)
+		return rpc_health(&conf.d, "catalog");
+	if (mode == DAEMON_MIGRATE)
+		return migrate_run(daemon_migrate_dsn(&conf.d), "catalog", catalog_migrations, &e) ? daemon_fail(&e)
+												   : EXIT_SUCCESS;
+	if (mode == DAEMON_CHECK)
+		return service_check(&conf.d, "catalog", catalog_migrations, stmts, &e) ? daemon_fail(&e)
+											 : EXIT_SUCCESS;
+	if (service_open(&conf.d, "catalog", catalog_migrations, stmts, &base, &e))
+		return daemon_fail(&e);
+	svc.pool = base.pool;
+	svc.bell = base.bell;
+	if (cache_open(conf.d.redis_url, 4, 200, &svc.cache, &e) || open_peers(&conf, base.keys, sources, &e))
+		return daemon_fail(&e);
+	const struct inbox_conf in = { .consumer = "catalog", .pool = svc.pool, .handlers = catalog_inbox, .svc = &svc,
+				       .sources = sources, .poll_ms = 1000, .lease_s = 10 };
+
+	if (rpc_server_start(&conf.d, "catalog", services, base.keys, svc.pool, &svc, &server, &e) ||
+	    inbox_start(&in, &inbox, &e) || timers_start(catalog_jobs, svc.pool, &svc, &timers, &e))
+		return daemon_fail(&e);
+	daemon_ready();
+	(void)daemon_wait_stop();
+	rpc_server_stop(server);
+	inbox_stop(inbox);
+	timers_stop(timers);
+	cache_close(svc.cache);
+	service_close(&base);
+	return daemon_end();
+}
