@@ -61,6 +61,8 @@ static void unlink_waiter(struct hash_queue *q, struct waiter *w)
 	*at = w->next;
 	if (q->tail == &w->next)
 		q->tail = at;
+	q->queue++; /* the place is free at once, however long the waiter takes to wake */
+	metric_add(q->waiting, -1);
 }
 
 /* Waits in line; the lock is held on entry and on return. */
@@ -82,8 +84,6 @@ static bool wait_turn(struct hash_queue *q, int64_t deadline_ms)
 		;
 	if (!w.granted)
 		unlink_waiter(q, &w);
-	q->queue++;
-	metric_add(q->waiting, -1);
 	(void)pthread_cond_destroy(&w.wake);
 	return w.granted;
 }
