@@ -34,6 +34,7 @@ class Settings:
         self.build_dir = os.path.abspath(env.get("SOUK_BUILD_DIR") or os.path.join(ROOT, "build", "release"))
         self.stores_only = stores_only
         self.fast_pg = env.get("SOUK_PG_FAST") == "1"
+        self.testing = env.get("SOUK_TEST") == "1"
         self.http_host = env.get("SOUK_HTTP_HOST", "127.0.0.1")
         self.logs_dir = os.path.join(self.run_dir, "logs")
         self.keys_dir = os.path.join(self.run_dir, "keys")
