@@ -12,6 +12,7 @@
 #include <unistd.h>
 #include <utime.h>
 
+#include "common/arena.h"
 #include "common/crypto.h"
 #include "common/jws.h"
 #include "common/jws_keys.h"
@@ -35,19 +36,21 @@ static int teardown(void **state)
 	return 0;
 }
 
+#define SET(field, text) (void)snprintf(field, sizeof(field), "%s", text)
+
 static struct jws_claims good_claims(void)
 {
 	struct jws_claims c = { .ver = 3, .iat = NOW - 10, .exp = NOW + 900, .n_roles = 2, .n_perms = 1 };
 
-	strcpy(c.iss, "https://souk.test");
-	strcpy(c.aud, "shop");
-	strcpy(c.sub, "usr_01jd3k5z8q9w7x6y5t4s3r2p1n");
-	strcpy(c.sid, "ses_1");
-	strcpy(c.jti, "tok_1");
-	strcpy(c.vendor_id, "vnd_1");
-	strcpy(c.roles[0], "buyer");
-	strcpy(c.roles[1], "vendor_owner");
-	strcpy(c.perms[0], "vendor.catalog");
+	SET(c.iss, "https://souk.test");
+	SET(c.aud, "shop");
+	SET(c.sub, "usr_01jd3k5z8q9w7x6y5t4s3r2p1n");
+	SET(c.sid, "ses_1");
+	SET(c.jti, "tok_1");
+	SET(c.vendor_id, "vnd_1");
+	SET(c.roles[0], "buyer");
+	SET(c.roles[1], "vendor_owner");
+	SET(c.perms[0], "vendor.catalog");
 	return c;
 }
 
@@ -217,6 +220,9 @@ static void shapes(void **state)
 {
 	static const char *const bad[] = { ".", "..", "...", "a", "a.b", "a.b.c", "a.b.c.d", "a.b.c.d.e", ".b.c", "a..c",
 		"a.b.", "Bearer x.y.z", "\n", " " };
+	/* a good token with something around it */
+	static const char *const around[] = { "%s.e30", "%s.e30.e30", "%s=", "%s==", " %s", "%s\n", "Bearer %s", "%s." };
+	struct arena *a = arena_new("test", 1 << 20);
 	struct jws_claims c = good_claims();
 	struct buf t;
 	char *copy;
@@ -227,25 +233,16 @@ static void shapes(void **state)
 	assert_int_equal(verify("", 0, &c), E_UNAUTH);
 	assert_int_equal(verify(NULL, 0, &c), E_UNAUTH);
 	raw(HEADER, BODY, strlen(BODY), &t);
-	copy = malloc(t.len + 100);
-	/* each part repeated, padded, with white space, in the other alphabet */
-	sprintf(copy, "%s.%s", t.data, "e30");
+	for (size_t i = 0; i < sizeof(around) / sizeof(around[0]); i++) {
+		copy = arena_printf(a, around[i], t.data);
+		refused_text(copy);
+	}
+	copy = arena_strdup(a, t.data); /* without its third part, with and without the dot */
+	strrchr(copy, '.')[1] = '\0';
 	refused_text(copy);
-	sprintf(copy, "%s.%s.%s", t.data, "e30", "e30");
+	*strrchr(copy, '.') = '\0';
 	refused_text(copy);
-	sprintf(copy, "%s=", t.data);
-	refused_text(copy);
-	sprintf(copy, "%s==", t.data);
-	refused_text(copy);
-	sprintf(copy, " %s", t.data);
-	refused_text(copy);
-	sprintf(copy, "%s\n", t.data);
-	refused_text(copy);
-	*strrchr(strcpy(copy, t.data), '.') = '\0'; /* without its third part, with and without the dot */
-	refused_text(copy);
-	strcat(copy, ".");
-	refused_text(copy);
-	free(copy);
+	arena_free(a);
 	/* bytes after a NUL inside the given length */
 	assert_int_equal(verify(t.data, t.len + 1, &c), E_UNAUTH);
 	buf_free(&t);
@@ -570,6 +567,7 @@ static void key_documents(void **state)
 	static const char good[] = "{\"keys\":[{\"kty\":\"RSA\",\"kid\":\"r\"},{\"kty\":\"OKP\",\"crv\":\"X25519\",\"x\":\"\"}," JWK("a", X) "]}";
 	struct jws_keys *k = NULL;
 	char *many = malloc(70000);
+	struct buf doc;
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
@@ -578,11 +576,13 @@ static void key_documents(void **state)
 	assert_null(k);
 	memset(many, ' ', 70000);
 	assert_int_equal(jws_keys_parse(many, 70000, &k, NULL), E_INVALID);
-	strcpy(many, "{\"keys\":[" JWK("k0", X));
+	buf_init(&doc, 70000);
+	buf_str(&doc, "{\"keys\":[" JWK("k0", X));
 	for (int i = 1; i <= JWS_KEYS_MAX; i++)
-		sprintf(many + strlen(many), "," JWK("k%d", X), i);
-	strcat(many, "]}");
-	assert_int_equal(jws_keys_parse(many, strlen(many), &k, NULL), E_INTERNAL); /* one too many */
+		buf_fmt(&doc, "," JWK("k%d", X), i);
+	buf_str(&doc, "]}");
+	assert_int_equal(jws_keys_parse(doc.data, doc.len, &k, NULL), E_INTERNAL); /* one too many */
+	buf_free(&doc);
 	free(many);
 	assert_int_equal(jws_keys_parse(good, strlen(good), &k, NULL), OK);
 	assert_int_equal(jws_keys_count(k), 1);
@@ -619,7 +619,7 @@ static void files_and_rotation(void **state)
 	assert_int_equal(jws_key_ensure(dir, &e), OK);
 	assert_int_equal(jws_keys_load(dir, &k, &e), OK);
 	assert_int_equal(jws_keys_count(k), 1); /* ensure made one, not two */
-	strcpy(kid, k->key[0].kid);
+	SET(kid, k->key[0].kid);
 	(void)snprintf(path, sizeof(path), "%s/signing-%s.pem", dir, kid);
 	assert_int_equal(stat(path, &st), 0);
 	assert_int_equal(st.st_mode & 07777, 0600);

@@ -21,7 +21,7 @@ static char *render(void)
 	buf_init(&b, sizeof(text) - 1);
 	metrics_render(&b);
 	assert_false(buf_over(&b));
-	strcpy(text, buf_cstr(&b));
+	memcpy(text, buf_cstr(&b), b.len + 1);
 	buf_free(&b);
 	return text;
 }
