@@ -81,10 +81,11 @@ PGresult *pg_wire(struct pg *pg, const struct pg_wire *w)
 			while (PQflush(pg->c) > 0)
 				;
 			drop(pg);
+		} else {
+			r = collect(pg);
 		}
-		r = collect(pg);
 	}
-	if (PQstatus(pg->c) == CONNECTION_BAD) {
+	if (PQstatus(pg->c) == CONNECTION_BAD || kind == PG_FAULT_DROP_AFTER_SEND) {
 		pg->lost = true;
 		if (pg->pool)
 			metric_add(pg->pool->m_lost, 1);
@@ -238,12 +239,18 @@ static enum err_code prepare_all(struct pg *pg, struct err *e)
 /* Raises the epoch of the event log when this cluster is another one than on record (outbox.h). */
 static enum err_code check_cluster(struct pg *pg, struct err *e)
 {
+	enum err_code code = OK;
 	char sql[96];
+	PGresult *r;
 
 	if (!pg->pool->schema || pg->pool->is_replica)
 		return OK;
 	(void)snprintf(sql, sizeof(sql), "SELECT %s.outbox_check_epoch()", pg->pool->schema);
-	return pg_simple(pg, sql, "outbox_check_epoch", NULL, e);
+	r = PQexec(pg->c, sql);
+	if (PQresultStatus(r) != PGRES_TUPLES_OK)
+		code = pg_fail(pg, PQstatus(pg->c) == CONNECTION_OK ? r : NULL, "outbox_check_epoch", e);
+	PQclear(r);
+	return code;
 }
 
 enum err_code pg_open_conn(struct pg *pg, struct err *e)
