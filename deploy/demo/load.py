@@ -95,7 +95,7 @@ def make_vendor(shop, admin, vendor):
 def row(product, category):
     """A line of the bulk import."""
     return {
-        "slug": product["slug"], "title": product["title"], "description": product["description"],
+        "key": product["slug"], "slug": product["slug"], "title": product["title"], "description": product["description"],
         "brand": product["brand"], "categories": [category], "attributes": product["attributes"],
         "variants": [
             {key: value for key, value in {

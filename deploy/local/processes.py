@@ -114,8 +114,8 @@ def checkout_env(s):
 def notify_env(s):
     return {
         "NOTIFY_SMTP_URL": f"smtp://127.0.0.1:{s.ports['smtp']}",
-        "NOTIFY_FROM": "Souk <shop@souk.example>",
-        "NOTIFY_PUBLIC_URL": s.url,
+        "NOTIFY_FROM": "shop@souk.example",
+        "NOTIFY_SHOP_URL": s.url,
     }
 
 
