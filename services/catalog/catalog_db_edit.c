@@ -272,7 +272,7 @@ enum err_code catalog_db_refs(struct pg *pg, struct arena *a, const char *produc
 
 static const struct pg_stmt availability_set = {
 	.name = "availability_set",
-	.sql = "UPDATE catalog.variant SET availability = $2 WHERE id = $1 AND availability <> $2",
+	.sql = "UPDATE catalog.variant SET availability = $2, stock_seq = $3::bigint WHERE id = $1 AND stock_seq < $3::bigint",
 };
 static const struct pg_col key_cols[] = {
 	PG_COL(product_key_row, id),
@@ -283,17 +283,17 @@ static const struct pg_col key_cols[] = {
 static const struct pg_stmt availability_product = {
 	.name = "availability_product",
 	.sql = "SELECT p.id, p.slug, p.version FROM catalog.variant k JOIN catalog.product p ON p.id = k.product_id,"
-	       " LATERAL (SELECT catalog.refresh_availability(p.id) AS changed) r WHERE k.id = $1",
+	       " LATERAL (SELECT catalog.refresh_availability(p.id) AS changed) r WHERE k.id = $1 AND r.changed IS NOT NULL",
 	KEY_ROW,
 };
 
 enum err_code catalog_db_availability(struct pg *pg, struct arena *a, const char *variant_id, const char *state,
-				      struct product_key_row **row_r, bool *found_r, struct err *e)
+				      int64_t seq, struct product_key_row **row_r, bool *found_r, struct err *e)
 {
 	bool changed = false;
 
 	*found_r = false;
-	if (exec_found(pg, &availability_set, PG_ARGS(P(variant_id), P(state)), &changed, e))
+	if (exec_found(pg, &availability_set, PG_ARGS(P(variant_id), P(state), P(seq)), &changed, e))
 		return e->code;
 	return changed ? pg_row(pg, &availability_product, PG_ARGS(P(variant_id)), a, row_r, found_r, e) : OK;
 }

@@ -78,9 +78,12 @@ struct product_key_row {
 	const char *id, *slug;
 	int64_t version;
 };
-/* Sets the variant's availability and its product's; found_r tells whether the product's changed, row_r which one it is. */
+/*
+ * Sets the variant's availability, unless a later transition (seq) is known already, and its product's; found_r tells
+ * whether it did, row_r of which product.
+ */
 MUST_CHECK enum err_code catalog_db_availability(struct pg *, struct arena *, const char *variant_id, const char *state,
-						 struct product_key_row **row_r, bool *found_r, struct err *);
+						 int64_t seq, struct product_key_row **row_r, bool *found_r, struct err *);
 MUST_CHECK enum err_code catalog_db_sold(struct pg *, const char *product_id, int32_t qty, struct err *);
 MUST_CHECK enum err_code catalog_db_sold_decay(struct pg *, struct err *); /* forgets days past 30 */
 MUST_CHECK enum err_code catalog_db_vendor_products(struct pg *, struct arena *, const char *vendor_id,

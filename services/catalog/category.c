@@ -124,9 +124,10 @@ static enum err_code catalog_get_category(struct call *c, const Catalog__V1__Get
 		return err_set(&c->err, E_INVALID, "common.invalid_input", "category");
 	if (call_pg(c, &pg))
 		return c->err.code;
-	(void)category_reply(c, pg, in->category_id, out, &c->err);
+	enum err_code code = category_reply(c, pg, in->category_id, out, &c->err);
+
 	pg_return(pg);
-	return c->err.code;
+	return code;
 }
 
 /* ---- administrators ---- */

@@ -89,7 +89,7 @@ static enum err_code on_stock_changed(struct pg *pg, struct arena *a, const stru
 	    (strcmp(m->availability, "in") != 0 && strcmp(m->availability, "low") != 0 &&
 	     strcmp(m->availability, "out") != 0))
 		return err_set(e, E_INVALID, "common.invalid_input", "stock.changed is incomplete");
-	if (catalog_db_availability(pg, a, m->variant_id, m->availability, &product, &changed, e))
+	if (catalog_db_availability(pg, a, m->variant_id, m->availability, ev->agg_version, &product, &changed, e))
 		return e->code;
 	return changed ? drop_product(svc, a, product->id, product->slug, e) : OK;
 }

@@ -218,10 +218,11 @@ static enum err_code catalog_get_import(struct call *c, const Catalog__V1__GetIm
 		return err_set(&c->err, E_INVALID, "common.invalid_input", "import");
 	if (call_pg(c, &pg))
 		return c->err.code;
-	(void)import_reply(c, pg, in->import_id, out, &c->err);
+	enum err_code code = import_reply(c, pg, in->import_id, out, &c->err);
+
 	pg_return(pg);
 	out->hdr_location = NULL;
-	return c->err.code;
+	return code;
 }
 
 static enum err_code catalog_list_imports(struct call *c, const Catalog__V1__ListImportsRequest *in,

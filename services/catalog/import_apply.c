@@ -252,7 +252,8 @@ enum err_code import_apply(struct pg *pg, struct arena *a, const struct import_s
 		json_decref(doc);
 		return err_set(e, E_INTERNAL, "common.internal", "staged row %lld is not JSON", (long long)row->row);
 	}
-	(void)apply_doc(&t, row, effect_r, e);
+	enum err_code code = apply_doc(&t, row, effect_r, e);
+
 	json_decref(doc);
-	return e->code;
+	return code;
 }

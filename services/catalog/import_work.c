@@ -118,9 +118,10 @@ static enum err_code read_record(struct step *s, struct pg *pg, struct import_st
 		im->rows_bad++;
 		return note(pg, im, im->rows_read, &why, e);
 	}
-	(void)stage(pg, im, doc, e);
+	enum err_code code = stage(pg, im, doc, e);
+
 	json_decref(doc);
-	return e->code;
+	return code;
 }
 
 /* One chunk: the carried rest before it, whole records out of both, the new rest carried on. */

@@ -82,9 +82,10 @@ static enum err_code catalog_get_own_product(struct call *c, const Catalog__V1__
 		return err_set(&c->err, E_INVALID, "common.invalid_input", "own product");
 	if (call_pg(c, &pg))
 		return c->err.code;
-	(void)product_view(c, pg, in->product_id, c->who.vendor_id, svc->conf->currency, out, &c->err);
+	enum err_code code = product_view(c, pg, in->product_id, c->who.vendor_id, svc->conf->currency, out, &c->err);
+
 	pg_return(pg);
-	return c->err.code;
+	return code;
 }
 
 static void check_common(struct err *e, const char *slug, const char *description, const char *brand,

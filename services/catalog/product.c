@@ -31,9 +31,10 @@ static enum err_code catalog_get_product(struct call *c, const Catalog__V1__GetP
 		return err_set(&c->err, E_INVALID, "common.invalid_input", "product");
 	if (call_pg(c, &pg))
 		return c->err.code;
-	(void)product_view(c, pg, in->product_id, NULL, currency, out, &c->err);
+	enum err_code code = product_view(c, pg, in->product_id, NULL, currency, out, &c->err);
+
 	pg_return(pg);
-	return c->err.code;
+	return code;
 }
 
 /* ---- list ---- */
@@ -162,9 +163,10 @@ static enum err_code catalog_list_products(struct call *c, const Catalog__V1__Li
 		return err_set(&c->err, E_INVALID, "common.invalid_input", "product list");
 	if (call_pg(c, &pg))
 		return c->err.code;
-	(void)list(c, pg, in, &f, out);
+	enum err_code code = list(c, pg, in, &f, out);
+
 	pg_return(pg);
-	return c->err.code;
+	return code;
 }
 
 /* ---- for cart and checkout ---- */

@@ -188,9 +188,10 @@ static enum err_code see(struct call *c, const char *id, enum vendor_eyes eyes, 
 
 	if (call_pg(c, &pg))
 		return c->err.code;
-	(void)vendor_reply(c, pg, id, eyes, out, &c->err);
+	enum err_code code = vendor_reply(c, pg, id, eyes, out, &c->err);
+
 	pg_return(pg);
-	return c->err.code;
+	return code;
 }
 
 static enum err_code catalog_get_vendor(struct call *c, const Catalog__V1__GetVendorRequest *in,

@@ -8,14 +8,14 @@
 #include "services/inventory/stock_event.h"
 
 static enum err_code variant_put(struct pg *pg, const char *variant_id, const char *vendor_id, const char *sku,
-				 bool active, struct err *e)
+				 bool active, int64_t version, struct err *e)
 {
 	char id[ID_LEN];
 
 	id_new("loc", id);
 	if (inventory_db_location_default(pg, id, vendor_id, e))
 		return e->code;
-	return inventory_db_stock_put(pg, variant_id, vendor_id, sku, active, e);
+	return inventory_db_stock_put(pg, variant_id, vendor_id, sku, active, version, e);
 }
 
 static enum err_code on_product_changed(struct pg *pg, struct arena *a, const struct inbox_event *ev, void *svc,
@@ -32,7 +32,7 @@ static enum err_code on_product_changed(struct pg *pg, struct arena *a, const st
 
 		if (!v->variant_id || !v->sku)
 			return err_set(e, E_INVALID, "common.invalid_input", "variant without id or sku");
-		if (variant_put(pg, v->variant_id, m->vendor_id, v->sku, v->active, e))
+		if (variant_put(pg, v->variant_id, m->vendor_id, v->sku, v->active, ev->agg_version, e))
 			return e->code;
 	}
 	return OK;
@@ -49,7 +49,7 @@ static enum err_code on_initial_stock(struct pg *pg, struct arena *a, const stru
 	(void)svc;
 	if (!m->variant_id || !m->vendor_id || !m->sku || m->on_hand < 0)
 		return err_set(e, E_INVALID, "common.invalid_input", "variant.initial_stock is incomplete");
-	if (variant_put(pg, m->variant_id, m->vendor_id, m->sku, true, e) ||
+	if (variant_put(pg, m->variant_id, m->vendor_id, m->sku, true, 0, e) ||
 	    inventory_db_location_pick(pg, a, m->vendor_id, NULL, &loc, &found, e))
 		return e->code;
 	if (!found)

@@ -92,9 +92,9 @@ MUST_CHECK enum err_code inventory_db_stock_many(struct pg *, struct arena *, co
 /* Takes a row lock and compares the version; found_r false when it is another one. */
 MUST_CHECK enum err_code inventory_db_stock_lock(struct pg *, struct arena *, const char *variant_id, int64_t version,
 						 bool *found_r, struct err *);
-/* Makes the row and a level at the vendor's default location, or follows a changed SKU. */
+/* Makes the row and a level at the vendor's default location, or follows the catalog's later version of SKU and active. */
 MUST_CHECK enum err_code inventory_db_stock_put(struct pg *, const char *variant_id, const char *vendor_id,
-						const char *sku, bool active, struct err *);
+						const char *sku, bool active, int64_t catalog_version, struct err *);
 
 struct level_row {
 	const char *location_id, *location_code;

@@ -68,9 +68,10 @@ enum err_code inventory_db_stock_lock(struct pg *pg, struct arena *a, const char
 
 static const struct pg_stmt put = {
 	.name = "stock_put",
-	.sql = "INSERT INTO inventory.stock (variant_id, vendor_id, sku, active) VALUES ($1, $2, $3, $4::boolean)"
-	       " ON CONFLICT (variant_id) DO UPDATE SET sku = excluded.sku, active = excluded.active, updated_at = now()"
-	       " WHERE inventory.stock.sku <> excluded.sku OR inventory.stock.active <> excluded.active",
+	.sql = "INSERT INTO inventory.stock AS s (variant_id, vendor_id, sku, active, catalog_version)"
+	       " VALUES ($1, $2, $3, $4::boolean, $5::bigint) ON CONFLICT (variant_id) DO UPDATE SET sku = excluded.sku,"
+	       " active = excluded.active, catalog_version = excluded.catalog_version, updated_at = now()"
+	       " WHERE s.catalog_version < excluded.catalog_version",
 };
 static const struct pg_stmt put_level = {
 	.name = "stock_put_level",
@@ -80,9 +81,9 @@ static const struct pg_stmt put_level = {
 };
 
 enum err_code inventory_db_stock_put(struct pg *pg, const char *variant_id, const char *vendor_id, const char *sku,
-				     bool active, struct err *e)
+				     bool active, int64_t catalog_version, struct err *e)
 {
-	if (pg_exec(pg, &put, PG_ARGS(P(variant_id), P(vendor_id), P(sku), P(active)), NULL, e) ||
+	if (pg_exec(pg, &put, PG_ARGS(P(variant_id), P(vendor_id), P(sku), P(active), P(catalog_version)), NULL, e) ||
 	    pg_exec(pg, &put_level, PG_ARGS(P(variant_id), P(vendor_id)), NULL, e))
 		return e->code;
 	return OK;

@@ -90,9 +90,10 @@ static enum err_code inventory_get_stock(struct call *c, const Inventory__V1__Ge
 		return err_set(&c->err, E_INVALID, "common.invalid_input", "stock");
 	if (call_pg(c, &pg))
 		return c->err.code;
-	(void)stock_reply(c, pg, in->sku, out, &c->err);
+	enum err_code code = stock_reply(c, pg, in->sku, out, &c->err);
+
 	pg_return(pg);
-	return c->err.code;
+	return code;
 }
 
 static enum err_code inventory_list_stock(struct call *c, const Inventory__V1__ListStockRequest *in,

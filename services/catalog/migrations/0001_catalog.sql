@@ -76,6 +76,7 @@ CREATE TABLE catalog.variant (
 	weight_g     integer CHECK (weight_g BETWEEN 0 AND 100000000),
 	active       boolean NOT NULL DEFAULT true,
 	availability text NOT NULL DEFAULT 'out' CHECK (availability IN ('in', 'low', 'out')),
+	stock_seq    bigint NOT NULL DEFAULT 0, -- of the stock.changed that availability is from: an older one comes too late
 	position     integer NOT NULL DEFAULT 0,
 	version      bigint NOT NULL DEFAULT 1,
 	CONSTRAINT variant_sku UNIQUE (vendor_id, sku)

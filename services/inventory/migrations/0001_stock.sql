@@ -20,6 +20,7 @@ CREATE TABLE inventory.stock (
 	vendor_id     text COLLATE "C" NOT NULL,
 	sku           text NOT NULL,
 	active        boolean NOT NULL DEFAULT true,
+	catalog_version bigint NOT NULL DEFAULT 0, -- of the product.changed that sku and active are from
 	on_hand       bigint NOT NULL DEFAULT 0,
 	reserved      bigint NOT NULL DEFAULT 0,
 	backorder     boolean NOT NULL DEFAULT false,
