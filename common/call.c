@@ -66,6 +66,13 @@ enum err_code call_service(struct call *c, const char *callers)
 	return OK;
 }
 
+enum err_code call_caller(struct call *c, const char *callers)
+{
+	if (!text(c->caller) || !listed(callers, c->caller))
+		return err_set(&c->err, E_DENIED, "common.forbidden", "%s is for calls from %s", c->method, callers);
+	return OK;
+}
+
 const char *call_actor(struct call *c)
 {
 	switch (c->who.kind) {

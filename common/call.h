@@ -48,6 +48,8 @@ MUST_CHECK enum err_code call_user(struct call *c);			    /* any signed-in user,
 MUST_CHECK enum err_code call_perm(struct call *c, const char *perm);	    /* a permission of the token */
 MUST_CHECK enum err_code call_vendor(struct call *c, const char *perm);	    /* vendor audience + permission; who.vendor_id is set */
 MUST_CHECK enum err_code call_service(struct call *c, const char *callers); /* "checkout,cart": only these daemons */
+/* The process that calls is one of these, whomever it forwards: for what a daemon asks on behalf of its own caller. */
+MUST_CHECK enum err_code call_caller(struct call *c, const char *callers);
 bool call_has_perm(const struct call *c, const char *perm);
 
 /* "user:usr_…", "vendor:vnd_…/usr_…", "service:checkout", "anonymous": the audit actor, in the arena. */
