@@ -22,7 +22,11 @@ setarch -R true 2>/dev/null && fixed=(setarch -R)
 
 cleanup() {
 	trap - EXIT INT TERM
-	[[ -d $work/e2e ]] && SOUK_RUN_DIR=$work/e2e /usr/bin/python3 deploy/local/local.py down >/dev/null 2>&1
+	local dir
+	for dir in "$work"/e2e "$work"/verify; do
+		[[ -d $dir ]] && SOUK_RUN_DIR=$dir /usr/bin/python3 deploy/local/local.py down >/dev/null 2>&1
+		[[ -L $dir/pg ]] && rm -rf -- "$(readlink "$dir/pg")"
+	done
 	[[ -d $work/svc ]] && tests/support/services.sh stop "$work/svc" >/dev/null 2>&1
 	if [[ ${KEEP:-} ]]; then
 		echo "kept: $work"
@@ -110,21 +114,27 @@ step_e2e() {
 	fi
 	local build=$debug
 	[[ ${E2E_BUILD:-debug} == release ]] && build=$release
-	export SOUK_RUN_DIR=$work/e2e SOUK_PORT_BASE=auto SOUK_BUILD_DIR=$root/$build SOUK_PG_FAST=1 DETACH=1 SOUK_TEST=1
-	export DEMO_SCALE=${E2E_DEMO_SCALE:-60} LOG_LEVEL=${LOG_LEVEL:-INFO}
-	if /usr/bin/python3 deploy/local/local.py up >"$work/up.out" 2>&1; then
-		pass "platform starts"
-		run_python e2e 'tests/e2e/test_*.py'
-		if /usr/bin/python3 deploy/local/local.py down >"$work/down.out" 2>&1; then
-			pass "platform stops"
-		else
-			fail "platform stops" "$work/down.out"
-		fi
-		check_logs "$work/e2e/logs"
+	on_platform e2e "$build" "${E2E_DEMO_SCALE:-60}" 'tests/e2e/test_*.py'
+}
+
+# on_platform LABEL BUILD DEMO_SCALE GLOB: starts a platform of its own, runs the tests on it, stops it, reads its logs
+on_platform() {
+	local label=$1 build=$2 scale=$3 glob=$4
+	export SOUK_RUN_DIR=$work/$label SOUK_PORT_BASE=auto SOUK_BUILD_DIR=$root/$build SOUK_PG_FAST=1 DETACH=1 SOUK_TEST=1
+	export DEMO_SCALE=$scale LOG_LEVEL=${LOG_LEVEL:-INFO}
+	if /usr/bin/python3 deploy/local/local.py up >"$work/up.out" 2>&1 && ! grep -qE 'NOT BUILT|demo shop is incomplete' "$work/up.out"; then
+		pass "platform starts, with its demo shop"
+		run_python "$label" "$glob"
 	else
-		fail "platform starts" "$work/up.out"
-		not_run+=("end-to-end tests: the platform did not start")
+		fail "platform starts, with its demo shop" "$work/up.out"
+		not_run+=("$label tests: the platform did not start")
 	fi
+	if /usr/bin/python3 deploy/local/local.py down >"$work/down.out" 2>&1; then
+		pass "platform stops"
+	else
+		fail "platform stops" "$work/down.out"
+	fi
+	check_logs "$work/$label/logs"
 	unset SOUK_RUN_DIR SOUK_PORT_BASE SOUK_BUILD_DIR SOUK_PG_FAST DETACH SOUK_TEST
 }
 
@@ -145,11 +155,11 @@ do_verify() {
 		fail "clang build with the thread sanitizer" "$work/tsan.out"
 	fi
 	do_fuzz "${FUZZ_SECONDS:-30}"
-	if compgen -G 'tests/verify/test_*.py' >/dev/null; then
-		section "slow end-to-end checks"
-		export E2E_BUILD=release
-		run_quiet "$work/rel.out" deploy/local/build.sh Release $release platform || fail "Release build" "$work/rel.out"
-		SOUK_BUILD_DIR=$root/$release run_python verify 'tests/verify/test_*.py'
+	section "slow end-to-end checks (Release)"
+	if run_quiet "$work/rel.out" deploy/local/build.sh Release $release platform; then
+		PY_TIMEOUT=${PY_TIMEOUT:-1800} on_platform verify $release 300 'tests/verify/test_*.py'
+	else
+		fail "Release build" "$work/rel.out"
 	fi
 }
 
