@@ -306,7 +306,7 @@ static redisReply *send_once(redisContext *rc, const struct command *cmd)
  */
 static redisReply *run(struct cache *c, const struct command *cmd, struct err *e)
 {
-	redisContext *rc;
+	redisContext *rc = NULL;
 	redisReply *r = NULL;
 	bool fresh;
 
