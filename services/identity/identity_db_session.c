@@ -144,7 +144,7 @@ static const struct pg_stmt revocations = {
 	       " SELECT r.session_id, r.user_id, r.min_token_version, " DB_MS("r.revoked_at") " AS revoked_at,"
 	       " r.xid::text::bigint AS xid, h.horizon FROM h LEFT JOIN LATERAL (SELECT * FROM identity.revocation v"
 	       " WHERE v.xid > (CASE WHEN $1::bigint > h.horizon THEN 0 ELSE $1::bigint END)::text::xid8"
-	       " ORDER BY v.xid FETCH FIRST $2::integer ROWS WITH TIES) r ON true ORDER BY r.xid, r.pos LIMIT 100000",
+	       " ORDER BY v.xid FETCH FIRST ($2::integer) ROWS WITH TIES) r ON true ORDER BY r.xid, r.pos LIMIT 100000",
 	.col = revocation_cols,
 	.ncol = ARRAY_LEN(revocation_cols),
 	.row_size = sizeof(struct revocation_row),

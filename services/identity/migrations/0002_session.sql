@@ -22,7 +22,7 @@ CREATE TABLE identity.session (
 	CONSTRAINT session_sliding_within CHECK (expires_at <= absolute_at),
 	CONSTRAINT session_revoked_why CHECK ((revoked_at IS NULL) = (revoked_why IS NULL))
 ) WITH (fillfactor = 80);
-CREATE INDEX session_user ON identity.session (user_id, id) WHERE revoked_at IS NULL;
+CREATE INDEX session_by_user ON identity.session (user_id, id) WHERE revoked_at IS NULL;
 CREATE INDEX session_old ON identity.session (absolute_at);
 
 -- What gateways must stop believing. xid orders rows so that a late commit is never passed over.
