@@ -93,12 +93,12 @@ void json_path_at(const char *text, size_t len, size_t offset, char *out, size_t
 		else if (f->key_len)
 			w = snprintf(out + n, cap - n, "%s%.*s", n ? "." : "",
 				     (int)(f->key_len > 64 ? 64 : f->key_len), text + f->key);
-		if (w < 0)
+		if (w < 0 || n + (size_t)w >= cap) {
+			out[n] = '\0'; /* no half index */
 			break;
+		}
 		n += (size_t)w;
 	}
-	if (n >= cap)
-		n = cap - 1;
 	/* Keys come from outside: whatever is not plain would garble the message. */
 	for (size_t i = 0; i < n; i++)
 		if ((unsigned char)out[i] < 0x20 || (unsigned char)out[i] > 0x7e)
