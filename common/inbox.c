@@ -319,7 +319,7 @@ static enum err_code puller_init(struct inbox *in, struct puller *p, const struc
 
 	p->conf = &in->conf;
 	p->source = src->name;
-	p->rpc = src->rpc;
+	p->rpc = strcmp(src->name, in->conf.consumer) == 0 ? NULL : src->rpc; /* its own log is in its own schema */
 	for (const struct inbox_handler *h = in->conf.handlers; h->source; h++) {
 		if (strcmp(h->source, src->name) != 0)
 			continue;

@@ -46,7 +46,7 @@ struct inbox_conf {
 	/* one per source, same order as first appearance in handlers; NULL-ended */
 	struct inbox_source {
 		const char *name;
-		struct rpc_client *rpc; /* NULL: the daemon's own outbox, read through its pool */
+		struct rpc_client *rpc; /* unused when name is the consumer: its own outbox is read through its pool */
 		const char *bell_url; /* doorbell to listen to, may be a comma list; NULL or "": polling only */
 	} *sources;
 	int poll_ms; /* 1000; the heartbeat bound */

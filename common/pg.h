@@ -190,8 +190,13 @@ MUST_CHECK enum err_code pg_script(struct pg *, const char *sql, struct err *);
 /* A connection outside any pool: migrations, tools, tests. */
 MUST_CHECK enum err_code pg_connect(const char *dsn, const char *app, struct pg **pg_r, struct err *);
 void pg_disconnect(struct pg *);
+/* What ${schema} means on such a connection; the text must outlive it. */
+void pg_use_schema(struct pg *, const char *schema);
 
-/* Prepares and describes every statement on pg; checks parameter count, column names and types against the table. */
+/*
+ * Prepares and describes every statement on pg, those of the mechanisms too where the schema is known; checks parameter
+ * count, column names and types against the table.
+ */
 MUST_CHECK enum err_code pg_check_stmts(struct pg *, const struct pg_stmt *const *const *stmts, struct err *);
 
 #endif

@@ -322,6 +322,11 @@ enum err_code pg_connect(const char *dsn, const char *app, struct pg **pg_r, str
 	return OK;
 }
 
+void pg_use_schema(struct pg *pg, const char *schema)
+{
+	pg->schema = pg_schema_ok(schema) ? schema : NULL;
+}
+
 void pg_disconnect(struct pg *pg)
 {
 	if (!pg)

@@ -44,6 +44,7 @@ struct pg {
 	PGconn *c;	      /* NULL: not connected */
 	struct pg_pool *pool; /* NULL: pg_connect */
 	const char *dsn, *app; /* pool's, or owned when alone */
+	const char *schema;    /* borrowed; NULL: none */
 	bool lost;	      /* the connection died under us */
 	bool in_tx;
 	bool committing; /* COMMIT is on its way */

@@ -317,7 +317,8 @@ static struct pg_pool *pool_new(const struct pg_conf *conf, const char *dsn, int
 	}
 	p->n = n;
 	for (int i = n - 1; i >= 0; i--) {
-		p->conns[i] = (struct pg){ .pool = p, .dsn = p->dsn, .app = p->app, .next_idle = p->idle };
+		p->conns[i] = (struct pg){ .pool = p, .dsn = p->dsn, .app = p->app, .schema = p->schema,
+					.next_idle = p->idle };
 		p->idle = &p->conns[i];
 	}
 	return p;

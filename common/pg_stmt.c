@@ -186,8 +186,7 @@ static enum err_code check_columns(const struct pg_stmt *st, const PGresult *r, 
 
 static enum err_code check_one(struct pg *pg, const struct pg_stmt *st, struct err *e)
 {
-	const char *schema = pg->pool ? pg->pool->schema : NULL;
-	char *sql = pg_expand(st->sql, schema ? schema : "");
+	char *sql = pg_expand(st->sql, pg->schema ? pg->schema : "");
 	PGresult *r = sql ? PQprepare(pg->c, "", sql, 0, NULL) : NULL;
 	enum err_code code = OK;
 
@@ -208,8 +207,7 @@ static enum err_code check_one(struct pg *pg, const struct pg_stmt *st, struct e
 
 enum err_code pg_check_stmts(struct pg *pg, const struct pg_stmt *const *const *stmts, struct err *e)
 {
-	const struct pg_stmt *const *const *sets[] = { pg->pool && pg->pool->schema ? pg_mechanism_stmts : NULL,
-						       stmts };
+	const struct pg_stmt *const *const *sets[] = { pg->schema ? pg_mechanism_stmts : NULL, stmts };
 
 	for (size_t s = 0; s < ARRAY_LEN(sets); s++)
 		for (size_t t = 0; sets[s] && sets[s][t]; t++)

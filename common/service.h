@@ -11,12 +11,14 @@
 
 struct admin;
 struct doorbell;
+struct keyring;
 
 struct service {
 	struct pg_pool *pool;
 	struct rpc_keys *keys;
 	struct admin *admin;
 	struct doorbell *bell;
+	struct keyring *ring; /* data keys of this daemon: sealed columns, stored replies */
 };
 
 /*
