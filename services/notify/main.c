@@ -1,4 +1,3 @@
-#include <curl/curl.h>
 #include <stdlib.h>
 
 #include "common/conf.h"
@@ -6,9 +5,7 @@
 #include "common/rpc_client.h"
 #include "common/rpc_server.h"
 #include "common/service.h"
-#include "notify.pb-c.h"
 #include "services/notify/notify.h"
-#include "services/notify/notify_db.h"
 #include "services/notify/sender.h"
 
 extern const struct migration notify_migrations[];
@@ -57,17 +54,6 @@ static const struct conf_key notify_keys[] = {
 	     "webhooks may use http and private addresses: development only"),
 	CONF_END,
 };
-
-static const struct pg_stmt *const *const stmts[] = {
-	notify_db_person_stmts,	 notify_db_template_stmts, notify_db_message_stmts,	  notify_db_queue_stmts,
-	notify_db_webhook_stmts, notify_db_webhook_queue_stmts, NULL,
-};
-
-static const struct rpc_method *const tables[] = {
-	notify_preference_methods, notify_template_methods,	    notify_message_methods,
-	notify_webhook_methods,	   notify_webhook_delivery_methods, NULL,
-};
-static const struct rpc_service services[] = { { &notify__v1__notify__descriptor, tables }, { 0 } };
 
 struct peers {
 	struct rpc_client *catalog, *inventory, *cart; /* whose events are pulled; nobody calls them */
@@ -128,9 +114,8 @@ int main(int argc, char **argv)
 		return migrate_run(daemon_migrate_dsn(&conf.d), "notify", notify_migrations, &e) ? daemon_fail(&e)
 												 : EXIT_SUCCESS;
 	if (mode == DAEMON_CHECK)
-		return service_check(&conf.d, "notify", notify_migrations, stmts, &e) ? daemon_fail(&e) : EXIT_SUCCESS;
-	curl_global_init(CURL_GLOBAL_DEFAULT);
-	if (open_outside(&svc, &e) || service_open(&conf.d, "notify", notify_migrations, stmts, &base, &e))
+		return service_check(&conf.d, "notify", notify_migrations, notify_stmts, &e) ? daemon_fail(&e) : EXIT_SUCCESS;
+	if (open_outside(&svc, &e) || service_open(&conf.d, "notify", notify_migrations, notify_stmts, &base, &e))
 		return daemon_fail(&e);
 	svc.pool = base.pool;
 	if (open_peers(&svc, base.keys, &peers, &e))
@@ -146,7 +131,7 @@ int main(int argc, char **argv)
 
 	sender_mail_job(&conf, &mail_job);
 	sender_hook_job(&conf, &hook_job);
-	if (rpc_server_start(&conf.d, "notify", services, base.keys, svc.pool, &svc, &server, &e) ||
+	if (rpc_server_start(&conf.d, "notify", notify_services, base.keys, svc.pool, &svc, &server, &e) ||
 	    inbox_start(&in, &inbox, &e) || timers_start(notify_jobs, svc.pool, &svc, &timers, &e) ||
 	    senders_start(&mail_job, &svc, &mails, &e) || senders_start(&hook_job, &svc, &hooks, &e))
 		return daemon_fail(&e);

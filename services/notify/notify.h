@@ -41,6 +41,8 @@ extern const struct rpc_method notify_message_methods[];
 extern const struct rpc_method notify_webhook_methods[];
 extern const struct rpc_method notify_webhook_delivery_methods[];
 
+extern const struct pg_stmt *const *const notify_stmts[];
+extern const struct rpc_service notify_services[];
 extern const struct inbox_handler notify_inbox[];
 extern const struct timer_job notify_jobs[];
 

@@ -1,6 +1,7 @@
 #include "services/notify/notify_smtp.h"
 
 #include <curl/curl.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -33,14 +34,21 @@ static size_t give(char *to, size_t size, size_t n, void *arg)
 	return k;
 }
 
+static void curl_once(void)
+{
+	curl_global_init(CURL_GLOBAL_DEFAULT);
+}
+
 enum err_code smtp_open(const struct smtp_conf *conf, struct smtp **s_r, struct err *e)
 {
+	static pthread_once_t once = PTHREAD_ONCE_INIT;
 	struct smtp *s = calloc(1, sizeof(*s));
 	long tls = strcmp(conf->tls, "required") == 0 ? CURLUSESSL_ALL
 		   : strcmp(conf->tls, "try") == 0    ? CURLUSESSL_TRY
 						      : CURLUSESSL_NONE;
 	char url[400];
 
+	pthread_once(&once, curl_once);
 	if (s)
 		s->curl = curl_easy_init();
 	if (!s || !s->curl) {
