@@ -10,12 +10,11 @@
 #include <sys/resource.h>
 #include <sys/socket.h>
 
-#include "common/crypto.h"
 #include "common/log.h"
 #include "common/timeutil.h"
 #include "gateway/http_server.h"
 
-enum { HEAD_CAP = 16384, ADDR_SLOTS = 4096, REAP_MS = 100 };
+enum { HEAD_CAP = 16384, REAP_MS = 100, CROWD_MAX = 8192 };
 
 /* What a thread knows of its connection. Only the reaper shares it, under mu. */
 struct http_conn {
@@ -24,8 +23,10 @@ struct http_conn {
 	void *app_worker;
 	struct http_req req;
 	int fd;		/* -1 until somebody asks */
-	bool counted, refused;
 	pthread_mutex_t mu;
+	bool serving; /* a request of peer:port is being handled */
+	char peer[48];
+	int port;
 	_Atomic int64_t deadline; /* 0: none */
 	const char *base; /* where civetweb's buffer of this thread begins, as far as seen */
 	struct http_conn *next;
@@ -41,34 +42,29 @@ struct http_server {
 	bool reaping;
 	atomic_bool stop;
 	atomic_int busy;
-	uint32_t seed;
-	atomic_int per_addr[ADDR_SLOTS];
 	char error[200]; /* civetweb's last words while starting */
 };
 
 /* ---- sockets: civetweb does not tell them, so we look for the one with this peer ---- */
 
-static bool same_peer(int fd, const struct mg_request_info *ri)
+static bool peer_of(int fd, char text[48], int *port)
 {
 	struct sockaddr_storage ss;
 	socklen_t n = sizeof ss;
-	char text[INET6_ADDRSTRLEN];
 	const void *addr;
-	int port;
 
 	if (getpeername(fd, (struct sockaddr *)&ss, &n))
 		return false;
 	if (ss.ss_family == AF_INET) {
 		addr = &((struct sockaddr_in *)&ss)->sin_addr;
-		port = ntohs(((struct sockaddr_in *)&ss)->sin_port);
+		*port = ntohs(((struct sockaddr_in *)&ss)->sin_port);
 	} else if (ss.ss_family == AF_INET6) {
 		addr = &((struct sockaddr_in6 *)&ss)->sin6_addr;
-		port = ntohs(((struct sockaddr_in6 *)&ss)->sin6_port);
+		*port = ntohs(((struct sockaddr_in6 *)&ss)->sin6_port);
 	} else {
 		return false;
 	}
-	return port == ri->remote_port && inet_ntop(ss.ss_family, addr, text, sizeof text) &&
-	       !strcmp(text, ri->remote_addr);
+	return inet_ntop(ss.ss_family, addr, text, 48) != NULL;
 }
 
 static bool same_port(int fd, int port)
@@ -82,41 +78,123 @@ static bool same_port(int fd, int port)
 						     : ((struct sockaddr_in *)&ss)->sin_port);
 }
 
-static int find_fd(const struct mg_request_info *ri)
+static int fd_end(void)
 {
 	struct rlimit lim;
-	int max = 1024;
 
-	if (!getrlimit(RLIMIT_NOFILE, &lim) && lim.rlim_cur < 65536)
-		max = (int)lim.rlim_cur;
-	for (int fd = 3; fd < max; fd++)
-		if (same_peer(fd, ri) && same_port(fd, ri->server_port))
+	return !getrlimit(RLIMIT_NOFILE, &lim) && lim.rlim_cur < CROWD_MAX ? (int)lim.rlim_cur : CROWD_MAX;
+}
+
+static int find_fd(const struct mg_request_info *ri)
+{
+	char peer[48];
+	int port;
+
+	for (int fd = 3, end = fd_end(); fd < end; fd++)
+		if (peer_of(fd, peer, &port) && port == ri->remote_port && !strcmp(peer, ri->remote_addr) &&
+		    same_port(fd, ri->server_port))
 			return fd;
 	return -1;
 }
 
+/* ---- connections per address ---- */
+
+struct crowd { /* one connection, whoever serves it or not yet */
+	char peer[48];
+	int port, fd;
+};
+
+static int by_peer(const void *a, const void *b)
+{
+	return strcmp(((const struct crowd *)a)->peer, ((const struct crowd *)b)->peer);
+}
+
+static size_t list_crowd(struct http_server *s, struct crowd *list, size_t max)
+{
+	int port = http_server_port(s);
+	size_t n = 0;
+
+	for (int fd = 3, end = fd_end(); fd < end && n < max; fd++)
+		if (peer_of(fd, list[n].peer, &list[n].port) && same_port(fd, port)) {
+			list[n].fd = fd;
+			n++;
+		}
+	qsort(list, n, sizeof *list, by_peer);
+	return n;
+}
+
+/* List locked: no thread leaves meanwhile. */
+static bool is_serving(struct http_server *s, const struct crowd *w)
+{
+	bool yes = false;
+
+	for (struct http_conn *c = s->conns; c && !yes; c = c->next) {
+		pthread_mutex_lock(&c->mu);
+		yes = c->serving && c->port == w->port && !strcmp(c->peer, w->peer);
+		pthread_mutex_unlock(&c->mu);
+	}
+	return yes;
+}
+
+/*
+ * civetweb says who is there only with the first request, and those who never send one are the ones to limit: so the
+ * sockets themselves are counted. Beyond the limit those without a request under way go.
+ */
+static void thin_out(struct http_server *s, struct crowd *list)
+{
+	size_t n = list_crowd(s, list, CROWD_MAX), from = 0;
+
+	pthread_mutex_lock(&s->mu);
+	for (size_t i = 1; i <= n; i++) {
+		size_t over;
+
+		if (i < n && !strcmp(list[i].peer, list[from].peer))
+			continue;
+		over = i - from > (size_t)s->conf.conns_per_addr ? i - from - (size_t)s->conf.conns_per_addr : 0;
+		if (over && s->handler.unlimited(s->handler.app, list[from].peer))
+			over = 0;
+		for (size_t k = from; over && k < i; k++) {
+			if (is_serving(s, &list[k]))
+				continue;
+			shutdown(list[k].fd, SHUT_RDWR);
+			over--;
+		}
+		from = i;
+	}
+	pthread_mutex_unlock(&s->mu);
+}
+
 /* ---- deadlines ---- */
+
+static void check_deadlines(struct http_server *s)
+{
+	int64_t now = mono_ms();
+
+	pthread_mutex_lock(&s->mu);
+	for (struct http_conn *c = s->conns; c; c = c->next) {
+		pthread_mutex_lock(&c->mu);
+		if (c->deadline && now >= c->deadline && c->fd >= 0) {
+			/* Wakes whoever reads or writes on it; the thread itself closes it. */
+			shutdown(c->fd, SHUT_RDWR);
+			c->deadline = 0;
+		}
+		pthread_mutex_unlock(&c->mu);
+	}
+	pthread_mutex_unlock(&s->mu);
+}
 
 static void *reap(void *arg)
 {
 	struct http_server *s = arg;
+	struct crowd *list = malloc(CROWD_MAX * sizeof *list);
 
 	while (!atomic_load(&s->stop)) {
-		int64_t now = mono_ms();
-
-		pthread_mutex_lock(&s->mu);
-		for (struct http_conn *c = s->conns; c; c = c->next) {
-			pthread_mutex_lock(&c->mu);
-			if (c->deadline && now >= c->deadline && c->fd >= 0) {
-				/* Wakes whoever reads or writes on it; the thread itself closes it. */
-				shutdown(c->fd, SHUT_RDWR);
-				c->deadline = 0;
-			}
-			pthread_mutex_unlock(&c->mu);
-		}
-		pthread_mutex_unlock(&s->mu);
+		check_deadlines(s);
+		if (list && s->conf.conns_per_addr && atomic_load(&s->busy) > s->conf.conns_per_addr)
+			thin_out(s, list);
 		sleep_ms(REAP_MS);
 	}
+	free(list);
 	return NULL;
 }
 
@@ -130,41 +208,15 @@ void http_deadline(struct http_conn *c, int64_t at)
 	pthread_mutex_unlock(&c->mu);
 }
 
-/* ---- connections per address ---- */
-
-static atomic_int *addr_slot(struct http_server *s, const char *addr)
-{
-	uint32_t h = s->seed;
-
-	for (; *addr; addr++)
-		h = (h ^ (unsigned char)*addr) * 16777619u;
-	return &s->per_addr[(h ^ h >> 15) % ADDR_SLOTS];
-}
-
 static int on_connection(const struct mg_connection *mg, void **data)
 {
 	struct http_conn *c = mg_get_thread_pointer(mg);
-	const struct mg_request_info *ri = mg_get_request_info(mg);
-	struct http_server *s;
-	atomic_int *slot;
 
 	*data = NULL;
 	if (!c)
 		return 0;
-	s = c->srv;
 	c->fd = -1;
-	c->counted = c->refused = false;
-	atomic_fetch_add(&s->busy, 1);
-	if (!s->conf.conns_per_addr || s->handler.unlimited(s->handler.app, ri->remote_addr))
-		return 0;
-	slot = addr_slot(s, ri->remote_addr);
-	c->counted = true;
-	if (atomic_fetch_add(slot, 1) < s->conf.conns_per_addr)
-		return 0;
-	c->refused = true;
-	c->fd = find_fd(ri);
-	if (c->fd >= 0)
-		shutdown(c->fd, SHUT_RDWR);
+	atomic_fetch_add(&c->srv->busy, 1);
 	return 0;
 }
 
@@ -172,12 +224,8 @@ static void on_closed(const struct mg_connection *mg)
 {
 	struct http_conn *c = mg_get_thread_pointer(mg);
 
-	if (!c)
-		return;
-	atomic_fetch_sub(&c->srv->busy, 1);
-	if (c->counted)
-		atomic_fetch_sub(addr_slot(c->srv, mg_get_request_info(mg)->remote_addr), 1);
-	c->counted = false;
+	if (c)
+		atomic_fetch_sub(&c->srv->busy, 1);
 }
 
 /* Called before the socket goes: from here on its number may belong to somebody else. */
@@ -190,6 +238,7 @@ static void on_close(const struct mg_connection *mg)
 	pthread_mutex_lock(&c->mu);
 	c->deadline = 0;
 	c->fd = -1;
+	c->serving = false;
 	pthread_mutex_unlock(&c->mu);
 }
 
@@ -265,6 +314,17 @@ static bool at_base(struct http_conn *c, const char *method)
 	return method == c->base && !((uintptr_t)method % 16);
 }
 
+static void set_serving(struct http_conn *c, const struct mg_request_info *ri, bool on)
+{
+	pthread_mutex_lock(&c->mu);
+	c->serving = on;
+	if (on && (c->port != ri->remote_port || strcmp(c->peer, ri->remote_addr))) {
+		snprintf(c->peer, sizeof c->peer, "%s", ri->remote_addr);
+		c->port = ri->remote_port;
+	}
+	pthread_mutex_unlock(&c->mu);
+}
+
 static int on_request(struct mg_connection *mg)
 {
 	struct http_conn *c = mg_get_thread_pointer(mg);
@@ -273,6 +333,7 @@ static int on_request(struct mg_connection *mg)
 	int status;
 
 	c->mg = mg;
+	set_serving(c, ri, true);
 	e.code = OK;
 	e.n_details = 0;
 	/* The list of headers is complete only if the raw bytes say so; the guard itself runs in the handler. */
@@ -286,20 +347,21 @@ static int on_request(struct mg_connection *mg)
 	}
 	if (c->deadline)
 		http_deadline(c, 0);
+	set_serving(c, ri, false);
 	return status;
 }
 
 static int on_error(struct mg_connection *mg, int status, const char *text)
 {
 	struct http_conn *c = mg_get_thread_pointer(mg);
+	const struct mg_request_info *ri = mg_get_request_info(mg);
 
 	(void)text;
-	if (!c)
+	if (!c || !ri)
 		return 1;
 	c->mg = mg;
 	http_close(c);
-	if (!c->refused)
-		c->srv->handler.error(c->app_worker, status, mg_get_request_info(mg)->remote_addr, c);
+	c->srv->handler.error(c->app_worker, status, ri->remote_addr, c);
 	return 0;
 }
 
@@ -429,7 +491,6 @@ enum err_code http_server_start(const struct http_server_conf *conf, const struc
 		return err_set(e, E_INTERNAL, "common.internal", "out of memory");
 	s->conf = *conf;
 	s->handler = *h;
-	random_bytes(&s->seed, sizeof s->seed);
 	pthread_mutex_init(&s->mu, NULL);
 	mg_init_library(0);
 	s->ctx = start_with_stack(s);
