@@ -33,6 +33,7 @@ souk_find_lib(nng nng/nng.h)
 souk_find_lib(civetweb civetweb.h)
 if(SOUK_TESTS)
 	souk_find_pkg(cmocka cmocka)
+	souk_find_pkg(ssl libssl) # a TLS server in a test; the product speaks TLS through its libraries
 endif()
 
 find_program(SOUK_PROTOC_C protoc-c)

@@ -41,7 +41,7 @@ function(souk_add_tests)
 			if(TARGET souk_${part} AND NOT part STREQUAL "common")
 				target_link_libraries(${name} PRIVATE souk_${part})
 			endif()
-			target_link_libraries(${name} PRIVATE souk_test_support souk_common souk::cmocka)
+			target_link_libraries(${name} PRIVATE souk_test_support souk_common souk::cmocka souk::ssl)
 			add_test(NAME ${name} COMMAND ${name})
 			set_tests_properties(${name} PROPERTIES LABELS ${kind} TIMEOUT 120
 				WORKING_DIRECTORY ${CMAKE_SOURCE_DIR}
