@@ -143,7 +143,7 @@ static enum err_code bootstrap(struct pg *pg, const char *schema, struct err *e)
 
 		tidy(pg, "ROLLBACK");
 		(void)snprintf(msg, sizeof(msg), "%s", e->msg);
-		return err_set(e, e->code, "migrate.failed",
+		return err_set(e, e->code == E_UNAVAILABLE ? E_UNAVAILABLE : E_INTERNAL, "migrate.failed",
 			       "schema %s and its roles (deploy/postgres/schema.sql) cannot be used: %s", schema, msg);
 	}
 	return OK;

@@ -19,7 +19,8 @@ struct pg_fixture {
 	char *admin_dsn, *dsn, *migrate_dsn;
 	PGconn *cluster; /* the database of TEST_PG_ADMIN */
 	PGconn *admin;	 /* our database */
-	char *text;
+	char *text[16]; /* the last answers, in turn */
+	size_t n_text;
 	char *dsns[16];
 	size_t n_dsns;
 };
@@ -188,7 +189,8 @@ void pg_fixture_close(struct pg_fixture *f)
 	free(f->admin_dsn);
 	free(f->dsn);
 	free(f->migrate_dsn);
-	free(f->text);
+	for (size_t i = 0; i < sizeof(f->text) / sizeof(f->text[0]); i++)
+		free(f->text[i]);
 	free(f);
 }
 
@@ -265,6 +267,7 @@ int64_t pg_fixture_i64(struct pg_fixture *f, const char *fmt, ...)
 const char *pg_fixture_text(struct pg_fixture *f, const char *fmt, ...)
 {
 	PGresult *r;
+	size_t at;
 	va_list ap;
 
 	va_start(ap, fmt);
@@ -272,10 +275,11 @@ const char *pg_fixture_text(struct pg_fixture *f, const char *fmt, ...)
 	va_end(ap);
 	if (PQntuples(r) == 0)
 		die(fmt, "no row");
-	free(f->text);
-	f->text = strdup(PQgetvalue(r, 0, 0));
+	at = f->n_text++ % (sizeof(f->text) / sizeof(f->text[0]));
+	free(f->text[at]);
+	f->text[at] = strdup(PQgetvalue(r, 0, 0));
 	PQclear(r);
-	return f->text;
+	return f->text[at];
 }
 
 const char *pg_fixture_unaudited(struct pg_fixture *f, const char *daemon)

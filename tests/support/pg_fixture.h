@@ -29,7 +29,7 @@ struct pg_pool *pg_fixture_pool(struct pg_fixture *, const struct pg_stmt *const
 /* As superuser. The value forms give the first column of the first row; none is a failure. */
 void pg_fixture_sql(struct pg_fixture *, const char *fmt, ...) PRINTF_LIKE(2, 3);
 int64_t pg_fixture_i64(struct pg_fixture *, const char *fmt, ...) PRINTF_LIKE(2, 3);
-/* Valid until the next call of this function; "" for NULL. */
+/* "" for NULL. Valid for the next 15 calls of this function. */
 const char *pg_fixture_text(struct pg_fixture *, const char *fmt, ...) PRINTF_LIKE(2, 3);
 
 /* Tables of the schema that no trigger audits and no reason excuses: "" when all is well, else their names. */
