@@ -326,6 +326,19 @@ static bool is_refusal(enum err_code code)
 	return code == E_NOT_FOUND || code == E_CONFLICT || code == E_GONE || code == E_PRECOND || code == E_RULE;
 }
 
+/* A request with the same key finished while this one ran, and undid it: its answer is the answer. */
+static enum err_code after_race(struct request *r)
+{
+	struct call *c = &r->call;
+	struct err undone = { 0 };
+
+	err_copy(&undone, &c->err);
+	err_clear(&c->err);
+	if (look_up_key(r) == OK && !c->replayed)
+		err_copy(&c->err, &undone); /* it failed after all; the client tries again */
+	return c->err.code;
+}
+
 static enum err_code run(struct request *r, ProtobufCMessage **out_r)
 {
 	struct call *c = &r->call;
@@ -338,13 +351,15 @@ static enum err_code run(struct request *r, ProtobufCMessage **out_r)
 	out = arena_alloc(r->arena, desc->sizeof_message);
 	protobuf_c_message_init(desc, out);
 	c->out = out;
+	*out_r = out;
 	rc = r->slot->method->fn(c, r->in, out);
+	if (rc && idem_raced(c))
+		return after_race(r);
 	if (rc && rc != c->err.code)
 		err_set(&c->err, rc, "common.internal", "%s returned %s without setting its error", r->slot->name,
 			err_code_name(rc));
 	if (rc && c->idem_key && is_refusal(rc))
 		idem_store_refusal(c);
-	*out_r = out;
 	return rc;
 }
 
