@@ -120,7 +120,8 @@ static enum err_code bad(const struct conf_key *k, const char *value, const char
 	if (k->flags & CONF_SECRET)
 		return err_set(e, E_INVALID, "conf.invalid", "%s: the value given is not allowed: it must be %s", k->env,
 			allowed);
-	return err_set(e, E_INVALID, "conf.invalid", "%s=%.60s is not allowed: it must be %s", k->env, value, allowed);
+	return err_set(e, E_INVALID, "conf.invalid", "%s=%.60s is not allowed: it must be %s", k->env,
+		text_clean(value, strlen(value)) ? value : "(not printable)", allowed);
 }
 
 static enum err_code set_string(const struct conf_key *k, const char *value, void *field, struct err *e)
@@ -136,7 +137,7 @@ static enum err_code set_string(const struct conf_key *k, const char *value, voi
 			return bad(k, value, allowed, e);
 	}
 	if (!text_clean(value, n))
-		return bad(k, "(not printable)", "UTF-8 text without control characters", e);
+		return bad(k, value, "UTF-8 text without control characters", e);
 	(void)snprintf(allowed, sizeof(allowed), "%" PRId64 " to %" PRId64 " bytes long", k->min, k->max);
 	if ((k->min || k->max) && ((int64_t)n < k->min || (int64_t)n > k->max))
 		return bad(k, value, allowed, e);

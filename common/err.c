@@ -57,7 +57,7 @@ static void text_set(char *out, size_t size, const char *s)
 	out[n] = '\0';
 }
 
-/* Details reach the client: what is not clean text becomes '?'. */
+/* What is not clean text becomes '?', also where a "%.60s" cut a character. */
 static void text_sanitise(char *s)
 {
 	size_t left = strlen(s);
@@ -87,6 +87,8 @@ enum err_code err_set(struct err *e, enum err_code code, const char *slug, const
 	va_start(ap, fmt);
 	text_vset(e->msg, sizeof(e->msg), fmt, ap);
 	va_end(ap);
+	text_sanitise(e->slug);
+	text_sanitise(e->msg);
 	return code;
 }
 

@@ -56,13 +56,14 @@ struct err {
 
 /*
  * Sets code, slug and msg and returns code; details, retry_after_ms and pending stay as they are. Texts that are too
- * long are cut at a character. e may be NULL: then only the code is returned.
+ * long are cut at a character; invalid UTF-8 and control characters become '?'. e may be NULL: then only the code is
+ * returned.
  */
 enum err_code err_set(struct err *e, enum err_code code, const char *slug, const char *fmt, ...) PRINTF_LIKE(4, 5);
 
 /*
- * Adds a field detail; the 17th and later are dropped. value may be NULL. Invalid UTF-8 and control characters become
- * '?', because details reach the client.
+ * Adds a field detail; the 17th and later are dropped. value may be NULL. Made clean like err_set's texts: details reach
+ * the client.
  */
 void err_detail(struct err *e, const char *field, const char *value, const char *fmt, ...) PRINTF_LIKE(4, 5);
 

@@ -94,6 +94,9 @@ static void details_are_clean_text(void **state)
 	assert_string_equal(e.details[0].field, "a?b");
 	assert_string_equal(e.details[0].value, "??");
 	assert_string_equal(e.details[0].message, "x???y");
+	(void)err_set(&e, E_INVALID, "a\n\xff", "%.2s\r\n", "a\xc3\xa4");
+	assert_string_equal(e.slug, "a??");
+	assert_string_equal(e.msg, "a???");
 }
 
 static void table_is_consistent(void **state)
