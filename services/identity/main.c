@@ -73,6 +73,8 @@ int main(int argc, char **argv)
 	if (mode == DAEMON_CHECK)
 		return service_check(&conf.d, "identity", identity_migrations, identity_stmts, &e) ? daemon_fail(&e) :
 												     EXIT_SUCCESS;
+	if (mode == BOOTSTRAP) /* a serving process may have these ports */
+		conf.d.admin_listen = conf.d.bell_listen = "";
 	if (service_open(&conf.d, "identity", identity_migrations, identity_stmts, &s, &e))
 		return daemon_fail(&e);
 	if (mode == BOOTSTRAP)
