@@ -251,17 +251,16 @@ static enum err_code check_mac(struct arena *a, const struct rpc_keys *keys, con
 {
 	const uint8_t *key = rpc_keys_find(keys, r->caller, r->callee);
 	uint8_t mac[RPC_MAC_LEN];
-	int64_t age;
+	const int64_t now = wall_ms();
 
 	if (!key)
 		return err_set(e, E_DENIED, "rpc.untrusted", "no key for caller %.32s", r->caller);
 	mac_of(a, key, r, r->payload.data, r->has_payload ? r->payload.len : 0, mac);
 	if (!r->has_mac || r->mac.len != sizeof(mac) || !ct_equal(mac, r->mac.data, sizeof(mac)))
 		return err_set(e, E_DENIED, "rpc.untrusted", "MAC of a request from %.32s does not match", r->caller);
-	age = wall_ms() - r->issued_at;
-	if (age > RPC_AGE_MAX_MS || age < -RPC_AGE_MAX_MS)
-		return err_set(e, E_DENIED, "rpc.untrusted", "request from %.32s is %lld ms old", r->caller,
-			       (long long)age);
+	if (r->issued_at < now - RPC_AGE_MAX_MS || r->issued_at > now + RPC_AGE_MAX_MS)
+		return err_set(e, E_DENIED, "rpc.untrusted", "request from %.32s was issued at %lld, now is %lld",
+			       r->caller, (long long)r->issued_at, (long long)now);
 	return OK;
 }
 
