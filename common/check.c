@@ -234,9 +234,9 @@ static bool url_ok(const char *s, bool https_only)
 	if (n > 2048 || !scheme || !text_clean(s, n) || strpbrk(s, " \"<>\\^`{|}"))
 		return false;
 	end = scheme + strcspn(s + scheme, "/?#");
-	for (host = scheme; host < end && s[host] != ':'; host++)
-		if (s[host] == '@')
-			return false;
+	/* User information never passes: '@' is no character of a host or port. */
+	for (host = scheme; host < end && s[host] != ':';)
+		host++;
 	if (host < end && !port_ok(s + host + 1, end - host - 1))
 		return false;
 	return host_ok(s + scheme, host - scheme, 1);

@@ -64,13 +64,11 @@ static void mac(const uint8_t *p, size_t n, uint8_t out[MAC_LEN])
 	memcpy(out, full, MAC_LEN);
 }
 
-static void filter_hash(const char *filter, const char *types, uint8_t out[FILTER_LEN])
+static void filter_hash(const char *filter, uint8_t out[FILTER_LEN])
 {
-	uint8_t full[SHA256_LEN], both[2 * SHA256_LEN];
+	uint8_t full[SHA256_LEN];
 
-	sha256(filter, strlen(filter), both);
-	sha256(types, strlen(types), both + SHA256_LEN);
-	sha256(both, sizeof(both), full);
+	sha256(filter, strlen(filter), full);
 	memcpy(out, full, FILTER_LEN);
 }
 
@@ -90,7 +88,7 @@ char *cursor_write(struct arena *a, const char *filter, const char *types, ...)
 
 	key_need();
 	raw[n++] = VERSION;
-	filter_hash(filter, types, raw + n);
+	filter_hash(filter, raw + n);
 	n += FILTER_LEN;
 	va_start(ap, types);
 	for (size_t i = 0; types[i] && i < CURSOR_FIELDS; i++) {
@@ -142,7 +140,7 @@ static size_t field_read(struct arena *a, const uint8_t *p, size_t n, char type,
 	return 3 + len;
 }
 
-static bool authentic(const char *text, const char *filter, const char *types, uint8_t *raw, size_t *n_r)
+static bool authentic(const char *text, const char *filter, uint8_t *raw, size_t *n_r)
 {
 	uint8_t want[MAC_LEN], hash[FILTER_LEN];
 	size_t len = strnlen(text, CURSOR_MAX + 1), n = 0;
@@ -155,7 +153,7 @@ static bool authentic(const char *text, const char *filter, const char *types, u
 	mac(raw, n, want);
 	if (!ct_equal(want, raw + n, MAC_LEN) || raw[0] != VERSION)
 		return false;
-	filter_hash(filter, types, hash);
+	filter_hash(filter, hash);
 	if (!ct_equal(hash, raw + 1, FILTER_LEN))
 		return false;
 	*n_r = n;
@@ -174,7 +172,7 @@ enum err_code cursor_read(struct arena *a, const char *text, const char *filter,
 		return OK;
 	}
 	key_need();
-	if (!authentic(text, filter, types, raw, &n))
+	if (!authentic(text, filter, raw, &n))
 		goto invalid;
 	for (size_t i = 0; types[i] && i < CURSOR_FIELDS && took; i++, at += took)
 		took = field_read(a, raw + at, n - at, types[i], &c);

@@ -23,7 +23,7 @@ struct tconf {
 
 static const struct conf_key keys[] = {
 	CONF(tconf, name, "T_NAME", "souk", 0, 20, 0, "a name"),
-	CONF(tconf, secret, "T_SECRET", NULL, 0, 0, CONF_SECRET, "a secret"),
+	CONF(tconf, secret, "T_SECRET", NULL, 0, 40, CONF_SECRET, "a secret"),
 	CONF_ENUM(tconf, mode, "T_MODE", "none", "none|transaction", 0, "a | mode"),
 	CONF(tconf, need, "T_NEED", NULL, 0, 0, CONF_REQUIRED, "something needed"),
 	CONF(tconf, count, "T_COUNT", "8", 1, 256, 0, "a count"),
@@ -250,6 +250,9 @@ static void secrets_are_never_in_errors(void **state)
 	(void)setenv("T_SECRET", "hunter2\x01", 1);
 	refused("T_SECRET");
 	assert_null(strstr(e.msg, "hunter2"));
+	(void)setenv("T_SECRET", "hunter2 and then more than forty characters of it", 1);
+	refused("T_SECRET: the value given is not allowed: it must be 0 to 40 bytes long");
+	assert_null(strstr(e.msg, "hunter2"));
 }
 
 /* What a function prints on stdout. */
@@ -305,7 +308,7 @@ static void printing_markdown_needs_no_values(void **state)
 	text = printed(print);
 	assert_non_null(strstr(text, "| `T_NEED` | *required* | text | something needed |\n"));
 	assert_non_null(strstr(text, "| `T_COUNT` | `8` | 1 to 256 | a count |\n"));
-	assert_non_null(strstr(text, "| `T_SECRET` | (empty) | text | a secret (secret) |\n"));
+	assert_non_null(strstr(text, "| `T_SECRET` | (empty) | 0 to 40 bytes | a secret (secret) |\n"));
 	assert_non_null(strstr(text, "none\\|transaction"));
 	assert_non_null(strstr(text, "a \\| mode"));
 }

@@ -430,6 +430,7 @@ static void payloads(void **state)
 		"{\"iss\":\"https://souk.test\",\"aud\":\"shop\",\"sub\":\"u\",\"iat\":1768472990,\"exp\":1768472990}",
 		/* iat, nbf */
 		"{\"iss\":\"https://souk.test\",\"aud\":\"shop\",\"sub\":\"u\",\"exp\":1768473900}",
+		"{\"iss\":\"https://souk.test\",\"aud\":\"shop\",\"sub\":\"u\",\"iat\":-5,\"exp\":1768473900}",
 		"{\"iss\":\"https://souk.test\",\"aud\":\"shop\",\"sub\":\"u\",\"iat\":1768473100,\"exp\":1768473900}",
 		"{\"iss\":\"https://souk.test\",\"aud\":\"shop\",\"sub\":\"u\",\"iat\":1768472990,\"exp\":1768473900,\"nbf\":1768473061}",
 		"{\"iss\":\"https://souk.test\",\"aud\":\"shop\",\"sub\":\"u\",\"iat\":1768472990,\"exp\":1768473900,\"nbf\":\"0\"}",

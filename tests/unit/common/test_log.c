@@ -184,6 +184,10 @@ static void hostile_strings_stay_one_line(void **state)
 	j = one_line();
 	assert_string_equal(str(j, "message"), "a\r\nb"); /* and nothing is lost */
 	json_decref(j);
+	log_msg(LVL_INFO, "a\xff" "b", LF_END);
+	j = one_line();
+	assert_string_equal(str(j, "message"), "a\xef\xbf\xbd" "b");
+	json_decref(j);
 }
 
 static void random_bytes_stay_one_line(void **state)
