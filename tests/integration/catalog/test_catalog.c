@@ -1,0 +1,631 @@
+/* The catalog on a real PostgreSQL: vendors, products, lists, sales, imports. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <cmocka.h>
+
+#include "catalog.pb-c.h"
+#include "common/crypto.h"
+#include "common/cursor.h"
+#include "common/timeutil.h"
+#include "events.pb-c.h"
+#include "services/catalog/catalog.h"
+#include "services/catalog/catalog_db_edit.h"
+#include "services/catalog/catalog_db_import.h"
+#include "services/catalog/catalog_db_product.h"
+#include "services/catalog/catalog_db_review.h"
+#include "services/catalog/catalog_db_vendor.h"
+#include "services/catalog/import.h"
+#include "tests/support/handlers.h"
+#include "tests/support/pg_fixture.h"
+
+extern const struct migration catalog_migrations[];
+
+static const struct pg_stmt *const *const stmts[] = { catalog_db_vendor_stmts, catalog_db_product_stmts,
+						      catalog_db_edit_stmts,   catalog_db_review_stmts,
+						      catalog_db_import_stmts, NULL };
+static const struct rpc_method *const tables[] = { catalog_vendor_methods,  catalog_category_methods,
+						   catalog_product_methods, catalog_own_methods,
+						   catalog_variant_methods, catalog_review_methods,
+						   catalog_import_methods,  NULL };
+static const struct rpc_service service = { &catalog__v1__catalog__descriptor, tables };
+static const char *const own_perm[] = { "vendor.catalog" };
+static const char *const vendor_perm[] = { "admin.vendors" };
+static const char *const catalog_perm[] = { "admin.catalog" };
+
+static struct {
+	struct pg_fixture *fx;
+	struct catalog_conf conf;
+	struct catalog_svc svc;
+	struct handlers h;
+	struct arena *a;
+	const char *vendor[2]; /* two approved vendors */
+} w;
+
+#define ASK(method, who, in, out, e) handlers_ask(&w.h, w.a, method, who, in, out, e)
+#define MUST(expr)                                                                                 \
+	do {                                                                                       \
+		struct err why_ = { 0 };                                                           \
+		if ((expr) != OK)                                                                  \
+			fail_msg("%s: %s (%s) %s", #expr, why_.slug, why_.msg, why_.n_details ? why_.details[0].field : ""); \
+	} while (0)
+
+static const char *make_vendor(const char *user, const char *name)
+{
+	Catalog__V1__ApplyVendorRequest in = CATALOG__V1__APPLY_VENDOR_REQUEST__INIT;
+	Catalog__V1__DecideVendorRequest yes = CATALOG__V1__DECIDE_VENDOR_REQUEST__INIT;
+	struct principal who = who_user(user), admin = who_admin(vendor_perm);
+	Catalog__V1__Vendor *v = NULL;
+
+	in.name = (char *)name;
+	in.has_accept_terms = in.accept_terms = true;
+	MUST(ASK("ApplyVendor", &who, &in, &v, &why_));
+	assert_string_equal(v->status, "applied");
+	yes.vendor_id = v->id;
+	yes.has_commission_bp = true;
+	yes.commission_bp = 1200;
+	MUST(ASK("ApproveVendor", &admin, &yes, &v, &why_));
+	assert_string_equal(v->status, "approved");
+	return v->id;
+}
+
+static int open_world(void **state)
+{
+	struct key32 key;
+	struct err e = { 0 };
+
+	(void)state;
+	random_bytes(&key, sizeof(key));
+	cursor_use_key(&key);
+	w.fx = pg_fixture_open("catalog", catalog_migrations);
+	w.conf = (struct catalog_conf){ .currency = "USD", .media_base = "/media/", .d = { .redis_url = "" } };
+	w.svc = (struct catalog_svc){ .conf = &w.conf, .pool = pg_fixture_pool(w.fx, stmts, 4) };
+	assert_int_equal(cache_open("", 1, 100, &w.svc.cache, &e), OK);
+	w.h = (struct handlers){ &service, w.svc.pool, &w.svc };
+	w.a = arena_new("test", 256 << 20);
+	w.vendor[0] = make_vendor("usr_01jd000000000000000000000x", "Käse & Söhne");
+	w.vendor[1] = make_vendor("usr_01jd000000000000000000000y", "Second Shop");
+	return 0;
+}
+
+static int close_world(void **state)
+{
+	(void)state;
+	cache_close(w.svc.cache);
+	pg_pool_close(w.svc.pool);
+	pg_fixture_close(w.fx);
+	arena_free(w.a);
+	return 0;
+}
+
+static Common__V1__Money *usd(int64_t minor)
+{
+	Common__V1__Money *m = arena_alloc(w.a, sizeof(*m));
+
+	common__v1__money__init(m);
+	m->has_amount = true;
+	m->amount = minor;
+	m->currency = (char *)"USD";
+	return m;
+}
+
+static enum err_code create(const char *vendor, const char *title, const char *sku, int64_t minor, bool publish,
+			    Catalog__V1__Product **out, struct err *e)
+{
+	struct principal who = who_vendor(vendor, own_perm);
+	Catalog__V1__CreateProductRequest in = CATALOG__V1__CREATE_PRODUCT_REQUEST__INIT;
+	Catalog__V1__VariantInput v = CATALOG__V1__VARIANT_INPUT__INIT, *list[] = { &v };
+
+	v.sku = (char *)sku;
+	v.price = minor >= 0 ? usd(minor) : NULL;
+	v.has_on_hand = true;
+	v.on_hand = 3;
+	in.title = (char *)title;
+	in.n_variants = 1;
+	in.variants = list;
+	in.has_publish = true;
+	in.publish = publish;
+	return ASK("CreateProduct", &who, &in, out, e);
+}
+
+/* ---- tests ---- */
+
+static void test_schema(void **state)
+{
+	struct err e = { 0 };
+	struct pg *pg;
+
+	(void)state;
+	assert_string_equal(pg_fixture_unaudited(w.fx, "catalog"), "");
+	assert_int_equal(pg_connect(pg_fixture_dsn(w.fx), "test", &pg, &e), OK);
+	if (pg_check_stmts(pg, stmts, &e))
+		fail_msg("%s", e.msg);
+	pg_disconnect(pg);
+}
+
+static void test_vendor_life(void **state)
+{
+	struct principal admin = who_admin(vendor_perm), owner = who_user("usr_01jd000000000000000000000x");
+	Catalog__V1__ApplyVendorRequest again = CATALOG__V1__APPLY_VENDOR_REQUEST__INIT;
+	Catalog__V1__DecideVendorRequest d = CATALOG__V1__DECIDE_VENDOR_REQUEST__INIT;
+	Catalog__V1__GetVendorRequest get = CATALOG__V1__GET_VENDOR_REQUEST__INIT;
+	Catalog__V1__Product *p = NULL;
+	Catalog__V1__Vendor *v = NULL;
+	struct err e = { 0 };
+
+	(void)state;
+	again.name = (char *)"Another";
+	again.has_accept_terms = again.accept_terms = true;
+	assert_int_equal(ASK("ApplyVendor", &owner, &again, NULL, &e), E_CONFLICT);
+	assert_string_equal(e.slug, "catalog.vendor_exists");
+	get.vendor_id = (char *)"kase-sohne";
+	MUST(ASK("GetVendor", &who_nobody, &get, &v, &why_));
+	assert_string_equal(v->id, w.vendor[0]);
+	assert_null(v->status); /* not for everybody */
+	d.vendor_id = (char *)w.vendor[1];
+	assert_int_equal(ASK("ApproveVendor", &admin, &d, NULL, &e), E_CONFLICT);
+	assert_int_equal(ASK("SuspendVendor", &admin, &d, NULL, &e), E_INVALID); /* a reason is due */
+	assert_int_equal(ASK("SuspendVendor", &owner, &d, NULL, &e), E_DENIED);
+	d.reason = (char *)"sold counterfeits";
+	MUST(ASK("SuspendVendor", &admin, &d, &v, &why_));
+	assert_int_equal(create(w.vendor[1], "Refused", "R-1", 100, true, &p, &e), E_DENIED);
+	get.vendor_id = (char *)w.vendor[1];
+	assert_int_equal(ASK("GetVendor", &who_nobody, &get, NULL, &e), E_NOT_FOUND);
+	MUST(ASK("ApproveVendor", &admin, &d, NULL, &why_));
+}
+
+static void test_product_life(void **state)
+{
+	struct principal one = who_vendor(w.vendor[0], own_perm), two = who_vendor(w.vendor[1], own_perm);
+	Catalog__V1__OwnProductRequest own = CATALOG__V1__OWN_PRODUCT_REQUEST__INIT;
+	Catalog__V1__GetProductRequest get = CATALOG__V1__GET_PRODUCT_REQUEST__INIT;
+	Catalog__V1__PatchProductRequest patch = CATALOG__V1__PATCH_PRODUCT_REQUEST__INIT;
+	Catalog__V1__Product *p = NULL, *seen = NULL;
+	struct err e = { 0 };
+	char *old_tag;
+
+	(void)state;
+	MUST(create(w.vendor[0], "Tea Pot, 1.5 l", "POT", 1999, false, &p, &why_));
+	assert_string_equal(p->slug, "tea-pot-1-5-l");
+	assert_int_equal(p->price->amount, 1999);
+	get.product_id = p->slug;
+	assert_int_equal(ASK("GetProduct", &who_nobody, &get, NULL, &e), E_NOT_FOUND); /* a draft */
+	own.product_id = p->id;
+	assert_int_equal(ASK("PublishProduct", &two, &own, NULL, &e), E_NOT_FOUND); /* another's */
+	old_tag = p->hdr_etag;
+	MUST(ASK("PublishProduct", &one, &own, &p, &why_));
+	MUST(ASK("GetProduct", &who_nobody, &get, &seen, &why_));
+	assert_int_equal(seen->n_variants, 1);
+	assert_null(seen->variants[0]->prices);
+	patch.product_id = p->id;
+	patch.title = (char *)"Tea pot";
+	patch.hdr_if_match = old_tag;
+	assert_int_equal(ASK("PatchProduct", &one, &patch, NULL, &e), E_PRECOND);
+	assert_string_equal(e.details[0].value, p->hdr_etag);
+	patch.hdr_if_match = p->hdr_etag;
+	MUST(ASK("PatchProduct", &one, &patch, &p, &why_));
+	assert_string_equal(p->title, "Tea pot");
+	assert_int_equal(create(w.vendor[0], "Other", "POT", 5, false, NULL, &e), E_CONFLICT);
+	assert_string_equal(e.slug, "catalog.sku_taken");
+	MUST(create(w.vendor[1], "Tea Pot, 1.5 l", "POT", 2100, true, &seen, &why_)); /* same SKU, same title, other vendor */
+	assert_string_not_equal(seen->slug, "tea-pot-1-5-l");
+	MUST(ASK("DeleteProduct", &one, &own, NULL, &why_));
+	assert_int_equal(ASK("GetProduct", &who_nobody, &get, NULL, &e), E_NOT_FOUND);
+	MUST(create(w.vendor[0], "Tea Pot, 1.5 l", "POT", 1999, true, &p, &why_)); /* SKU and slug are free again */
+	assert_string_equal(p->slug, "tea-pot-1-5-l");
+	assert_int_equal(pg_fixture_i64(w.fx, "SELECT count(*) FROM catalog.outbox WHERE type = 'product.changed' AND"
+					      " agg_id = '%s'", own.product_id), 4);
+}
+
+static void test_input(void **state)
+{
+	struct err e = { 0 };
+	struct principal shopper = who_user("usr_01jd000000000000000000000z");
+	Catalog__V1__CreateProductRequest in = CATALOG__V1__CREATE_PRODUCT_REQUEST__INIT;
+
+	(void)state;
+	assert_int_equal(create(w.vendor[0], "", "X", 1, false, NULL, &e), E_INVALID);
+	assert_string_equal(e.details[0].field, "title");
+	assert_int_equal(create(w.vendor[0], "X", "", 1, false, NULL, &e), E_INVALID);
+	assert_string_equal(e.details[0].field, "variants[0].sku");
+	assert_int_equal(create(w.vendor[0], "X", "X", 200000000000LL, false, NULL, &e), E_INVALID);
+	assert_int_equal(ASK("CreateProduct", &shopper, &in, NULL, &e), E_DENIED);
+	assert_int_equal(e.n_details, 0);
+}
+
+static void test_sale_window(void **state)
+{
+	struct principal one = who_vendor(w.vendor[0], own_perm);
+	Catalog__V1__PutPriceRequest put = CATALOG__V1__PUT_PRICE_REQUEST__INIT;
+	Catalog__V1__GetProductRequest get = CATALOG__V1__GET_PRODUCT_REQUEST__INIT;
+	Catalog__V1__Product *p = NULL;
+	const struct timer_job *job = catalog_jobs;
+	struct arena *a = arena_new("job", 1 << 20);
+	struct err e = { 0 };
+
+	(void)state;
+	MUST(create(w.vendor[0], "Lamp", "LAMP", 5000, true, &p, &why_));
+	put.product_id = p->id;
+	put.variant_id = p->variants[0]->id;
+	put.price = usd(4000);
+	put.has_starts_at = put.has_ends_at = true;
+	put.starts_at = wall_ms() - 60000;
+	put.ends_at = wall_ms() + 60000;
+	MUST(ASK("PutPrice", &one, &put, &p, &why_));
+	get.product_id = p->id;
+	MUST(ASK("GetProduct", &who_nobody, &get, &p, &why_));
+	assert_int_equal(p->price->amount, 4000);
+	assert_int_equal(p->variants[0]->compare_at_price->amount, 5000);
+	assert_in_range(p->hdr_max_age, 50, 60);
+	/* The sale ends: the job makes the list price true again and tells the version on. */
+	pg_fixture_sql(w.fx, "UPDATE catalog.price SET ends_at = now() - interval '1 s' WHERE starts_at IS NOT NULL");
+	pg_fixture_sql(w.fx, "UPDATE catalog.product_price SET next_edge = now() - interval '1 s' WHERE next_edge IS NOT NULL");
+	while (strcmp(job->name, "price_edges") != 0)
+		job++;
+	assert_int_equal(job->fn(&w.svc, a, &e), OK);
+	assert_int_equal(pg_fixture_i64(w.fx, "SELECT minor FROM catalog.product_price WHERE product_id = '%s'", p->id), 5000);
+	put.ends_at = put.starts_at;
+	assert_int_equal(ASK("PutPrice", &one, &put, NULL, &e), E_INVALID);
+	arena_free(a);
+}
+
+/* A walk through any sort meets every product exactly once. */
+static void test_list_walk(void **state)
+{
+	static const char *const sorts[] = { "newest", "price", "-price", "rating", "best_selling" };
+	char title[32], sku[32];
+
+	(void)state;
+	for (int i = 0; i < 23; i++) {
+		snprintf(title, sizeof(title), "Walk %d", i);
+		snprintf(sku, sizeof(sku), "WALK-%d", i);
+		MUST(create(w.vendor[0], title, sku, i % 5 ? 100 * (i % 4) : -1, true, NULL, &why_));
+	}
+	for (size_t s = 0; s < 5; s++) {
+		Catalog__V1__ListProductsRequest in = CATALOG__V1__LIST_PRODUCTS_REQUEST__INIT;
+		Catalog__V1__ListProductsReply *r = NULL;
+		const char *seen[64];
+		size_t n = 0;
+
+		in.sort = (char *)sorts[s];
+		in.vendor = (char *)w.vendor[0];
+		in.has_limit = true;
+		in.limit = 4;
+		do {
+			MUST(ASK("ListProducts", &who_nobody, &in, &r, &why_));
+			for (size_t i = 0; i < r->n_data; i++) {
+				for (size_t k = 0; k < n; k++)
+					assert_string_not_equal(seen[k], r->data[i]->id);
+				assert_true(n < 64);
+				seen[n++] = r->data[i]->id;
+			}
+			in.cursor = r->next_cursor;
+		} while (in.cursor);
+		assert_int_equal(n, pg_fixture_i64(w.fx, "SELECT count(*) FROM catalog.product WHERE status = 'published'"
+							 " AND vendor_id = '%s'", w.vendor[0]));
+	}
+}
+
+static void test_list_filters(void **state)
+{
+	Catalog__V1__ListProductsRequest in = CATALOG__V1__LIST_PRODUCTS_REQUEST__INIT;
+	Catalog__V1__ListProductsReply *r = NULL;
+	char *attr[] = { (char *)"colour:red" };
+	struct err e = { 0 };
+	char *cursor;
+
+	(void)state;
+	pg_fixture_sql(w.fx, "UPDATE catalog.product SET attributes = '{\"colour\":\"red\"}' WHERE title IN ('Walk 1', 'Walk 2')");
+	in.n_attr = 1;
+	in.attr = attr;
+	in.has_limit = true;
+	in.limit = 1;
+	MUST(ASK("ListProducts", &who_nobody, &in, &r, &why_));
+	assert_int_equal(r->n_data, 1);
+	cursor = r->next_cursor;
+	assert_non_null(cursor);
+	in.cursor = cursor;
+	MUST(ASK("ListProducts", &who_nobody, &in, &r, &why_));
+	assert_int_equal(r->n_data, 1);
+	assert_null(r->next_cursor);
+	in.has_price_min = true;
+	in.price_min = 1; /* a changed filter with an old cursor */
+	assert_int_equal(ASK("ListProducts", &who_nobody, &in, NULL, &e), E_INVALID);
+	assert_string_equal(e.slug, "common.cursor_invalid");
+	in.cursor = NULL;
+	in.sort = (char *)"price; DROP TABLE";
+	assert_int_equal(ASK("ListProducts", &who_nobody, &in, NULL, &e), E_INVALID);
+	in.sort = NULL;
+	in.category = (char *)"no-such-category";
+	assert_int_equal(ASK("ListProducts", &who_nobody, &in, NULL, &e), E_NOT_FOUND);
+}
+
+static void test_categories(void **state)
+{
+	struct principal admin = who_admin(catalog_perm);
+	Catalog__V1__CreateCategoryRequest in = CATALOG__V1__CREATE_CATEGORY_REQUEST__INIT;
+	Catalog__V1__DeleteCategoryRequest del = CATALOG__V1__DELETE_CATEGORY_REQUEST__INIT;
+	Catalog__V1__Category *top = NULL, *c = NULL;
+	struct err e = { 0 };
+	int depth = 1;
+
+	(void)state;
+	in.name = (char *)"Books";
+	MUST(ASK("CreateCategory", &admin, &in, &top, &why_));
+	assert_string_equal(top->slug, "books");
+	in.parent_id = top->id;
+	in.name = (char *)"Deeper";
+	while (ASK("CreateCategory", &admin, &in, &c, &e) == OK) {
+		in.parent_id = c->id;
+		assert_int_equal(c->depth, depth);
+		assert_int_equal(c->n_path, ++depth);
+	}
+	assert_string_equal(e.slug, "catalog.category_depth");
+	assert_int_equal(depth, 8);
+	del.category_id = top->id;
+	assert_int_equal(ASK("DeleteCategory", &admin, &del, NULL, &e), E_CONFLICT);
+	del.category_id = in.parent_id; /* the deepest that was made */
+	MUST(ASK("DeleteCategory", &admin, &del, NULL, &why_));
+	in.slug = (char *)"books";
+	in.parent_id = NULL;
+	assert_int_equal(ASK("CreateCategory", &admin, &in, NULL, &e), E_CONFLICT);
+}
+
+static void test_reviews(void **state)
+{
+	struct principal admin = who_admin(catalog_perm), user = who_user("usr_01jd000000000000000000000z");
+	Catalog__V1__CreateReviewRequest in = CATALOG__V1__CREATE_REVIEW_REQUEST__INIT;
+	Catalog__V1__ModerateReviewRequest judge = CATALOG__V1__MODERATE_REVIEW_REQUEST__INIT;
+	Catalog__V1__ListReviewsRequest list = CATALOG__V1__LIST_REVIEWS_REQUEST__INIT;
+	Catalog__V1__ListReviewsReply *page = NULL;
+	Catalog__V1__Review *r = NULL;
+	Catalog__V1__Product *p = NULL;
+	struct err e = { 0 };
+
+	(void)state;
+	MUST(create(w.vendor[0], "Judged", "JUDGED", 100, true, &p, &why_));
+	in.product_id = p->id;
+	in.has_rating = true;
+	in.rating = 4;
+	MUST(ASK("CreateReview", &user, &in, &r, &why_));
+	assert_int_equal(ASK("CreateReview", &user, &in, NULL, &e), E_CONFLICT);
+	list.product_id = p->slug;
+	MUST(ASK("ListReviews", &who_nobody, &list, &page, &why_));
+	assert_int_equal(page->n_data, 0);
+	judge.review_id = r->id;
+	judge.status = (char *)"approved";
+	MUST(ASK("ModerateReview", &admin, &judge, NULL, &why_));
+	MUST(ASK("ModerateReview", &admin, &judge, NULL, &why_)); /* twice counts once */
+	MUST(ASK("ListReviews", &who_nobody, &list, &page, &why_));
+	assert_int_equal(page->n_data, 1);
+	assert_null(page->data[0]->user_id);
+	assert_int_equal(pg_fixture_i64(w.fx, "SELECT rating_sum * 10 + rating_count FROM catalog.product WHERE id = '%s'",
+					p->id), 41);
+}
+
+/* ---- imports ---- */
+
+static Catalog__V1__Import *import(const char *format, const char *policy, const char *text, size_t piece)
+{
+	struct principal one = who_vendor(w.vendor[0], own_perm);
+	Catalog__V1__ImportBeginRequest begin = CATALOG__V1__IMPORT_BEGIN_REQUEST__INIT;
+	Catalog__V1__ImportChunkRequest chunk = CATALOG__V1__IMPORT_CHUNK_REQUEST__INIT;
+	Catalog__V1__ImportCloseRequest close = CATALOG__V1__IMPORT_CLOSE_REQUEST__INIT;
+	Catalog__V1__GetImportRequest get = CATALOG__V1__GET_IMPORT_REQUEST__INIT;
+	struct arena *a = arena_new("job", 64 << 20);
+	Catalog__V1__Import *im = NULL;
+	size_t n = strlen(text);
+	struct err e = { 0 };
+
+	begin.format = (char *)format;
+	begin.policy = (char *)policy;
+	begin.has_publish = begin.publish = true;
+	begin.category_attribute = (char *)"product_type";
+	MUST(ASK("ImportBegin", &one, &begin, &im, &why_));
+	chunk.import_id = close.import_id = get.import_id = im->id;
+	chunk.has_seq = chunk.has_data = true;
+	for (size_t at = 0; at < n; at += piece, chunk.seq++) {
+		chunk.data = (ProtobufCBinaryData){ n - at < piece ? n - at : piece, (uint8_t *)text + at };
+		MUST(ASK("ImportChunk", &one, &chunk, NULL, &why_));
+		MUST(ASK("ImportChunk", &one, &chunk, NULL, &why_)); /* a repeated chunk is stored once */
+	}
+	chunk.seq += 2;
+	if (n)
+		assert_int_equal(ASK("ImportChunk", &one, &chunk, NULL, &e), E_CONFLICT);
+	MUST(ASK("ImportClose", &one, &close, NULL, &why_));
+	err_clear(&e);
+	if (import_work(&w.svc, a, &e))
+		fail_msg("import: %s %s", e.slug, e.msg);
+	MUST(ASK("GetImport", &one, &get, &im, &why_));
+	arena_free(a);
+	return im;
+}
+
+static Catalog__V1__ImportErrorsReply *errors_of(const char *id)
+{
+	struct principal one = who_vendor(w.vendor[0], own_perm);
+	Catalog__V1__ImportErrorsRequest in = CATALOG__V1__IMPORT_ERRORS_REQUEST__INIT;
+	Catalog__V1__ImportErrorsReply *r = NULL;
+
+	in.import_id = (char *)id;
+	in.has_limit = true;
+	in.limit = 100;
+	MUST(ASK("ListImportErrors", &one, &in, &r, &why_));
+	return r;
+}
+
+static const char jsonl[] =
+	"{\"id\":\"J1\",\"title\":\"Toner \\u00e9l\\u00e9gant\",\"supplier\":\"Xerox\",\"price\":4995,\"ean\":[\"0095205603217\"],"
+	"\"attr_t_product_type\":\"Laser toner\",\"attr_n_pages\":23000.0,\"attr_b_recycled\":false}\n"
+	"\n"
+	"{\"id\":\"J2\",\"title\":\"No price at all\"}\r\n"
+	"{\"key\":\"J3\",\"title\":\"Shirt\",\"variants\":[{\"sku\":\"J3-S\",\"price\":\"19.90\",\"on_hand\":4},"
+	"{\"sku\":\"J3-M\",\"price\":{\"amount\":2000,\"currency\":\"EUR\"}}]}";
+
+/* However the bytes are cut, the same rows come out; a repetition changes nothing; a changed row changes its product alone. */
+static void test_import_jsonl(void **state)
+{
+	static const size_t pieces[] = { 4096, 7, 1 };
+	char changed[sizeof(jsonl)];
+	Catalog__V1__Import *im;
+
+	(void)state;
+	for (size_t i = 0; i < 3; i++) {
+		im = import("jsonl", "reject_all", jsonl, pieces[i]);
+		assert_string_equal(im->state, "done");
+		assert_int_equal(im->rows_read, 3);
+		assert_int_equal(im->rows_bad, 0);
+		assert_int_equal(im->percent, 100);
+		assert_int_equal(im->products_created, i ? 0 : 3);
+		assert_int_equal(im->products_unchanged, i ? 3 : 0);
+	}
+	assert_int_equal(pg_fixture_i64(w.fx, "SELECT count(*) FROM catalog.category WHERE slug = 'laser-toner'"), 1);
+	assert_string_equal(pg_fixture_text(w.fx, "SELECT attributes ->> 'product_type' FROM catalog.product WHERE import_key = 'J1'"),
+			    "Laser toner");
+	assert_int_equal(pg_fixture_i64(w.fx, "SELECT p.minor FROM catalog.price p JOIN catalog.variant v ON v.id = p.variant_id"
+					      " WHERE v.sku = 'J3-S' AND p.currency = 'USD'"), 1990);
+	assert_int_equal(pg_fixture_i64(w.fx, "SELECT count(*) FROM catalog.import_chunk"), 0);
+	memcpy(changed, jsonl, sizeof(jsonl));
+	memcpy(strstr(changed, "4995"), "4895", 4);
+	im = import("jsonl", "reject_all", changed, 100);
+	assert_int_equal(im->products_updated, 1);
+	assert_int_equal(im->products_unchanged, 2);
+	assert_int_equal(pg_fixture_i64(w.fx, "SELECT p.minor FROM catalog.price p JOIN catalog.variant v ON v.id = p.variant_id"
+					      " WHERE v.sku = 'J1'"), 4895);
+}
+
+static void test_import_csv(void **state)
+{
+	static const char csv[] = "\xef\xbb\xbfkey,sku,title,price,on_hand,attr:colour,option:size,description\r\n"
+				  "C1,C1-S,\"Coat, long\",10.5,3,blue,S,\"He said \"\"warm\"\"\r\nand two lines\"\r\n"
+				  "C1,C1-M,\"Coat, long\",10.50,4,blue,M,\r\n"
+				  "C2,C2,Hat,,0,,,\n";
+	Catalog__V1__Import *im;
+
+	(void)state;
+	im = import("csv", "reject_all", csv, 5);
+	assert_string_equal(im->state, "done");
+	assert_int_equal(im->rows_read, 3);
+	assert_int_equal(im->products_created, 2);
+	assert_int_equal(pg_fixture_i64(w.fx, "SELECT count(*) FROM catalog.variant v JOIN catalog.product p ON p.id = v.product_id"
+					      " WHERE p.import_key = 'C1'"), 2);
+	assert_string_equal(pg_fixture_text(w.fx, "SELECT description FROM catalog.product WHERE import_key = 'C1'"),
+			    "He said \"warm\"\r\nand two lines");
+}
+
+static void test_import_errors(void **state)
+{
+	static const char bad[] = "{\"id\":\"E1\",\"title\":\"Good\"}\n"
+				  "{\"id\":\"E2\"}\n"
+				  "not json\n"
+				  "{\"id\":\"E4\",\"title\":\"Twice\",\"sku\":\"SAME-SKU\"}\n"
+				  "{\"id\":\"E5\",\"title\":\"Twice\",\"sku\":\"SAME-SKU\"}\n"
+				  "{\"id\":\"E6\",\"title\":\"Taken\",\"sku\":\"POT\"}\n"
+				  "{\"id\":\"E7\",\"title\":\"Lost\",\"categories\":[\"nowhere\"]}\n"
+				  "{\"id\":\"E8\",\"title\":\"Cheap\",\"price\":-5}\n"
+				  "{\"id\":\"E9\",\"title\":\"Bad \xff byte\"}\n"
+				  "[1,2]\n";
+	int64_t before = pg_fixture_i64(w.fx, "SELECT count(*) FROM catalog.product");
+	Catalog__V1__ImportErrorsReply *r;
+	Catalog__V1__Import *im;
+
+	(void)state;
+	im = import("jsonl", "reject_all", bad, 50);
+	assert_string_equal(im->state, "rejected");
+	assert_int_equal(pg_fixture_i64(w.fx, "SELECT count(*) FROM catalog.product"), before);
+	im = import("jsonl", "reject_bad_rows", bad, 50);
+	assert_string_equal(im->state, "done");
+	assert_int_equal(im->rows_read, 10);
+	assert_int_equal(im->rows_bad, 8);
+	assert_int_equal(im->products_created, 2);
+	r = errors_of(im->id);
+	assert_int_equal(r->n_data, 8);
+	assert_int_equal(r->data[0]->row, 2);
+	assert_string_equal(r->data[0]->field, "title");
+}
+
+static void test_import_hostile(void **state)
+{
+	char *huge = malloc(1600000);
+
+	(void)state;
+	assert_string_equal(import("jsonl", "reject_all", "", 10)->state, "rejected");
+	assert_string_equal(import("csv", "reject_all", "only,a,header\n", 10)->state, "rejected");
+	memset(huge, 'x', 1599999);
+	huge[1599999] = '\0';
+	assert_string_equal(import("jsonl", "reject_all", huge, 256 * 1024)->state, "failed");
+	free(huge);
+	assert_string_equal(import("csv", "reject_bad_rows", "sku,title\n\"open,quote\n", 10)->state, "done");
+}
+
+/* ---- what others tell ---- */
+
+static enum err_code deliver_tx(struct pg *pg, void *arg, struct err *e)
+{
+	const struct inbox_event *ev = arg;
+
+	for (const struct inbox_handler *h = catalog_inbox; h->type; h++)
+		if (strcmp(h->type, ev->type) == 0)
+			return h->fn(pg, w.a, ev, &w.svc, e);
+	return err_set(e, E_INTERNAL, "common.internal", "no handler of %s", ev->type);
+}
+
+static void stock_told(const char *variant, const char *availability, int64_t seq)
+{
+	Events__V1__StockChanged m = EVENTS__V1__STOCK_CHANGED__INIT;
+	struct inbox_event ev = { .type = "stock.changed", .agg_version = seq, .msg = &m.base };
+	const struct pg_actor who = { "system", "" };
+	struct err e = { 0 };
+
+	m.variant_id = (char *)variant;
+	m.availability = (char *)availability;
+	if (pg_tx(w.svc.pool, INT64_MAX, &who, deliver_tx, &ev, &e))
+		fail_msg("%s %s", e.slug, e.msg);
+}
+
+static void test_availability(void **state)
+{
+	struct principal cart = who_service("cart");
+	Catalog__V1__VariantsRequest ask = CATALOG__V1__VARIANTS_REQUEST__INIT;
+	Catalog__V1__GetProductRequest get = CATALOG__V1__GET_PRODUCT_REQUEST__INIT;
+	Catalog__V1__VariantsReply *info = NULL;
+	Catalog__V1__Product *p = NULL;
+	char *ids[2];
+
+	(void)state;
+	MUST(create(w.vendor[0], "Stocked", "STOCKED", 700, true, &p, &why_));
+	get.product_id = p->id;
+	stock_told(p->variants[0]->id, "in", 2);
+	stock_told(p->variants[0]->id, "out", 1); /* older, told later */
+	MUST(ASK("GetProduct", &who_nobody, &get, &p, &why_));
+	assert_string_equal(p->availability, "in");
+	assert_string_equal(p->variants[0]->availability, "in");
+	ids[0] = p->variants[0]->id;
+	ids[1] = (char *)"var_01jd00000000000000000000zz";
+	ask.n_variant_ids = 2;
+	ask.variant_ids = ids;
+	MUST(ASK("GetVariants", &cart, &ask, &info, &why_));
+	assert_int_equal(info->n_data, 1);
+	assert_true(info->data[0]->sellable);
+	assert_int_equal(info->data[0]->price->amount, 700);
+	assert_int_equal(info->data[0]->commission_bp, 1200);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_schema),	      cmocka_unit_test(test_vendor_life),
+		cmocka_unit_test(test_product_life),  cmocka_unit_test(test_input),
+		cmocka_unit_test(test_sale_window),   cmocka_unit_test(test_list_walk),
+		cmocka_unit_test(test_list_filters),  cmocka_unit_test(test_categories),
+		cmocka_unit_test(test_reviews),	      cmocka_unit_test(test_import_jsonl),
+		cmocka_unit_test(test_import_csv),    cmocka_unit_test(test_import_errors),
+		cmocka_unit_test(test_import_hostile), cmocka_unit_test(test_availability),
+	};
+
+	return cmocka_run_group_tests_name("catalog", tests, open_world, close_world);
+}
