@@ -31,8 +31,8 @@ def banned_functions():
     pattern = r"(?<![\w.>])(" + "|".join(BANNED) + r")\s*\("
     for path in c_files():
         for where, match in grep(path, pattern):
-            # A test reads numbers that it wrote itself.
-            if not (path.startswith("tests/") and match.group(1).startswith("ato")):
+            # A test reads numbers that it wrote itself, and draws from a seed that it prints.
+            if not (path.startswith("tests/") and re.match(r"ato|s?rand", match.group(1))):
                 yield f"{where}: {match.group(1)}() is banned"
 
 
@@ -81,7 +81,7 @@ def _borders(path, where, name):
 SQL_START = re.compile(r"^\s*(SELECT\s|INSERT\s+INTO\s|UPDATE\s+[\w.]+\s+SET\b|DELETE\s+FROM\s|WITH\s+\w+\s*(\(|AS\b)|"
                        r"CREATE\s+(TABLE|INDEX|FUNCTION|ROLE|SCHEMA)|ALTER\s+(TABLE|ROLE)|TRUNCATE\s|BEGIN\b|COMMIT\b|"
                        r"SET\s+LOCAL\b|LISTEN\s|NOTIFY\s)")
-SQL_HOME = re.compile(r"services/\w+/\w+_db\w*\.[ch]|common/(pg|migrate|audit|idem|outbox|inbox|lease|call|timer)\w*\.[ch]|"
+SQL_HOME = re.compile(r"services/\w+/\w+_db\w*\.[ch]|common/\w+_db\.c|common/(pg|migrate|audit|idem|outbox|inbox|lease|call|timer)\w*\.[ch]|"
                       r"tests/.*")
 
 

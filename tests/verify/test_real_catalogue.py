@@ -54,7 +54,7 @@ class RealCatalogue(E2E):
         self.assertEqual(state["rows_bad"] + state["rows_applied"], self.rows)
 
         # Safe to repeat: nothing new.
-        _, again, _ = self.send(vendor, self.text, "real again")
+        _, again, _ = self.send(vendor, self.text, "real-again")
         self.assertEqual((again["products_created"], again["products_updated"]), (0, 0))
 
         # To be found by a buyer, with its texts whole.
