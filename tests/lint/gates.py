@@ -31,8 +31,8 @@ def banned_functions():
     pattern = r"(?<![\w.>])(" + "|".join(BANNED) + r")\s*\("
     for path in c_files():
         for where, match in grep(path, pattern):
-            # A test reads numbers that it wrote itself, and draws from a seed that it prints.
-            if not (path.startswith("tests/") and re.match(r"ato|s?rand", match.group(1))):
+            # A test works on text it wrote itself, under a sanitizer that sees what does not fit.
+            if not (path.startswith("tests/") and re.match(r"ato|s?rand|str(n?cat|cpy)$", match.group(1))):
                 yield f"{where}: {match.group(1)}() is banned"
 
 
@@ -137,7 +137,10 @@ def _names(lists):
 
 def no_float_money():
     for path in c_files("services/cart/", "services/checkout/", "services/inventory/", "common/money"):
+        lines = code(path).split("\n")
         for where, match in grep(path, r"\b(float|double|strtod|atof)\b"):
+            if "metric_" in lines[int(where.rsplit(":", 1)[1]) - 1]:
+                continue  # seconds, not money
             yield f"{where}: {match.group(1)} near money"
 
 
