@@ -123,22 +123,22 @@ static void test_coalesced(void **state)
 	doorbell_close(b);
 }
 
-static void test_more_ids_than_fit(void **state)
+static void test_what_does_not_fit_is_a_gap(void **state)
 {
 	struct doorbell *b = open_bell("tcp://127.0.0.1:0");
 	struct heard h;
 	struct doorbell_listener *l = listen_to(doorbell_url(b), &h);
-	char id[40];
-	int i, gaps;
+	char id[200];
+	int gaps;
 
 	(void)state;
 	WAIT_FOR(get(&h, &h.rings) >= 1, 3000);
 	gaps = get(&h, &h.gaps);
-	for (i = 0; i < 20000; i++) {
-		snprintf(id, sizeof(id), "product:prd_%d", i);
-		doorbell_ring(b, "product.changed", id);
-	}
-	WAIT_FOR(get(&h, &h.gaps) > gaps, 2000); /* an overflow counts as a gap */
+	memset(id, 'x', sizeof(id) - 1); /* as one of more ids than a ring holds, it is not named */
+	id[sizeof(id) - 1] = '\0';
+	doorbell_ring(b, "product.changed", id);
+	WAIT_FOR(get(&h, &h.gaps) > gaps, 2000);
+	assert_int_equal(get(&h, &h.changed), 0);
 	doorbell_unlisten(l);
 	doorbell_close(b);
 }
@@ -213,7 +213,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_rings_arrive),
 		cmocka_unit_test(test_coalesced),
-		cmocka_unit_test(test_more_ids_than_fit),
+		cmocka_unit_test(test_what_does_not_fit_is_a_gap),
 		cmocka_unit_test(test_restart_and_loss_are_gaps),
 		cmocka_unit_test(test_slow_listener_sees_a_gap),
 		cmocka_unit_test(test_two_sources_one_dead),

@@ -41,20 +41,21 @@ struct local { /* a server in this process */
 
 static struct rpc_keys *server_keys, *client_keys;
 
-static void start_local_conf(struct local *l, const char *id, int contexts, int drain_ms)
+static void start_local_conf(struct local *l, const char *id, int contexts, int drain_ms, int report_fd)
 {
 	struct daemon_conf conf = { .listen = "tcp://127.0.0.1:0", .contexts = contexts, .drain_ms = drain_ms };
 	struct err e = { 0 };
 
 	memset(l, 0, sizeof(*l));
 	l->echo.id = id;
+	l->echo.report_fd = report_fd;
 	if (rpc_server_start(&conf, "echo", echo_services, server_keys, NULL, &l->echo, &l->srv, &e))
 		fail_msg("%s", e.msg);
 }
 
 static void start_local(struct local *l, const char *id)
 {
-	start_local_conf(l, id, 8, 0);
+	start_local_conf(l, id, 8, 0, 0);
 }
 
 static struct rpc_client *open_client(const char *urls)
@@ -169,8 +170,7 @@ static void serve(const char *id)
 
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	server_keys = echo_keys("echo", "tester", "echo", NULL);
-	start_local(&l, id);
-	l.echo.report_fd = 3;
+	start_local_conf(&l, id, 8, 0, 3);
 	printf("%s", rpc_server_url(l.srv));
 	fclose(stdout);
 	for (;;)
@@ -501,7 +501,7 @@ static void test_drain_loses_nothing(void **state)
 	int i, seen;
 
 	(void)state;
-	start_local_conf(&a, "a", 8, 150);
+	start_local_conf(&a, "a", 8, 150, 0);
 	start_local(&b, "b");
 	snprintf(urls, sizeof(urls), "%s,%s", rpc_server_url(a.srv), rpc_server_url(b.srv));
 	ld.cl = open_client(urls);
@@ -564,7 +564,7 @@ static void test_stuck_server_refuses(void **state)
 	int i;
 
 	(void)state;
-	start_local_conf(&l, "one", 2, 0);
+	start_local_conf(&l, "one", 2, 0, 0);
 	ld.cl = cl = open_client(rpc_server_url(l.srv));
 	for (i = 0; i < 2; i++)
 		pthread_create(&t[i], NULL, load_run, &ld);
