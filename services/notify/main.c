@@ -73,6 +73,14 @@ static enum err_code open_peers(struct notify_svc *svc, const struct rpc_keys *k
 	return OK;
 }
 
+static void close_peers(struct notify_svc *svc, struct peers *p)
+{
+	struct rpc_client *all[] = { svc->identity, svc->checkout, p->catalog, p->inventory, p->cart };
+
+	for (size_t i = 0; i < sizeof(all) / sizeof(*all); i++)
+		rpc_client_close(all[i]);
+}
+
 static enum err_code open_outside(struct notify_svc *svc, struct err *e)
 {
 	const struct notify_conf *c = svc->conf;
@@ -142,6 +150,9 @@ int main(int argc, char **argv)
 	senders_stop(mails);
 	senders_stop(hooks);
 	timers_stop(timers);
+	close_peers(&svc, &peers);
 	service_close(&base);
+	httpc_close(svc.http);
+	keyring_free(svc.keyring);
 	return daemon_end();
 }
