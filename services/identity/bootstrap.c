@@ -31,7 +31,7 @@ static enum err_code account_for(struct bootstrap *b, struct pg *pg, const char 
 	    identity_db_account_add(pg, &account, &added, e))
 		return e->code;
 	*id_r = account.id;
-	return added ? OK : err_set(e, E_CONFLICT, "identity.disabled", "this account is disabled");
+	return added ? OK : err_set(e, E_DENIED, "identity.disabled", "this account is disabled");
 }
 
 /* As long as no administrator has a password, a new token may be made; it ends the one before. */
