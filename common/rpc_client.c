@@ -357,7 +357,7 @@ enum err_code rpc_client_open_with(const char *self, const char *callee, const c
 		return e->code;
 	}
 	client_init(cl, self, callee);
-	cl->keys = keys;
+	cl->keys = rpc_keys_ref(keys);
 	cl->resolve_ms = resolve_ms > 0 ? resolve_ms : 5000;
 	cl->lookup = lookup;
 	cl->lookup_arg = lookup_arg;
@@ -441,6 +441,7 @@ void rpc_client_close(struct rpc_client *cl)
 		pthread_mutex_destroy(&cl->peers[i]->lock);
 		free(cl->peers[i]);
 	}
+	rpc_keys_free((struct rpc_keys *)(uintptr_t)cl->keys);
 	pthread_cond_destroy(&cl->changed);
 	pthread_mutex_destroy(&cl->lock);
 	free(cl);

@@ -26,6 +26,8 @@ struct rpc_body {
 	struct pg_bytes raw; /* when msg is NULL */
 };
 
+/* One more user; each ends with rpc_keys_free. */
+const struct rpc_keys *rpc_keys_ref(const struct rpc_keys *);
 /* The key of a pair, or NULL. */
 const uint8_t *rpc_keys_find(const struct rpc_keys *, const char *caller, const char *callee);
 

@@ -1,6 +1,7 @@
 #include <ctype.h>
 #include <dirent.h>
 #include <errno.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -14,6 +15,7 @@ struct pair {
 	struct key32 key;
 };
 struct rpc_keys {
+	atomic_int refs; /* clients keep theirs until their last probe */
 	char self[NAME_MAX_LEN];
 	size_t n;
 	struct pair pairs[KEYS_MAX];
@@ -58,6 +60,7 @@ struct rpc_keys *rpc_keys_new(const char *self)
 	if (!k || !name_ok(self, strlen(self)))
 		abort();
 	memcpy(k->self, self, strlen(self));
+	atomic_store(&k->refs, 1);
 	return k;
 }
 
@@ -119,10 +122,16 @@ enum err_code rpc_keys_load(const char *dir, const char *self, struct rpc_keys *
 
 void rpc_keys_free(struct rpc_keys *k)
 {
-	if (!k)
+	if (!k || atomic_fetch_sub(&k->refs, 1) > 1)
 		return;
 	explicit_bzero(k, sizeof(*k));
 	free(k);
+}
+
+const struct rpc_keys *rpc_keys_ref(const struct rpc_keys *k)
+{
+	atomic_fetch_add(&((struct rpc_keys *)(uintptr_t)k)->refs, 1);
+	return k;
 }
 
 const uint8_t *rpc_keys_find(const struct rpc_keys *k, const char *caller, const char *callee)
