@@ -32,7 +32,7 @@ enum err_code call_perm(struct call *c, const char *perm)
 {
 	if (call_user(c))
 		return c->err.code;
-	if (!call_has_perm(c, perm))
+	if (perm && !call_has_perm(c, perm))
 		return err_set(&c->err, E_DENIED, "common.forbidden", "%s needs %s", c->method, perm);
 	return OK;
 }

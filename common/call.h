@@ -46,7 +46,7 @@ struct call {
 /* Who may call. Each returns OK or sets c->err (401 when anonymous, 403 otherwise) and returns its code. */
 MUST_CHECK enum err_code call_user(struct call *c);			    /* any signed-in user, audience shop/vendor/admin */
 MUST_CHECK enum err_code call_perm(struct call *c, const char *perm);	    /* a permission of the token */
-MUST_CHECK enum err_code call_vendor(struct call *c, const char *perm);	    /* vendor audience + permission; who.vendor_id is set */
+MUST_CHECK enum err_code call_vendor(struct call *c, const char *perm);	    /* vendor audience + permission (NULL: none); who.vendor_id is set */
 MUST_CHECK enum err_code call_service(struct call *c, const char *callers); /* "checkout,cart": only these daemons */
 /* The process that calls is one of these, whomever it forwards: for what a daemon asks on behalf of its own caller. */
 MUST_CHECK enum err_code call_caller(struct call *c, const char *callers);
