@@ -76,6 +76,38 @@ static const char *attribute_name(const char *name)
 
 /* ---- reading members ---- */
 
+/*
+ * Real catalogues hold stray control characters (C0, DEL, C1, line separators). In an import they become spaces rather than
+ * reasons to lose a row; line ends and tabs stay where the text may have several lines.
+ */
+static json_t *cleaned(const char *s, bool lines)
+{
+	size_t n = strlen(s), w = 0;
+	char *out = malloc(n + 1);
+	json_t *v;
+
+	if (!out)
+		return NULL;
+	for (size_t i = 0; i < n;) {
+		const unsigned char *c = (const unsigned char *)s + i;
+		size_t len = utf8_char(s + i, n - i);
+		bool keep = lines && (*c == '\n' || *c == '\r' || *c == '\t');
+
+		len = len ? len : 1;
+		if (!keep && (*c < 0x20 || *c == 0x7f || (len == 2 && c[0] == 0xc2 && c[1] < 0xa0) ||
+			      (len == 3 && c[0] == 0xe2 && c[1] == 0x80 && (c[2] == 0xa8 || c[2] == 0xa9)))) {
+			out[w++] = ' ';
+		} else {
+			memcpy(out + w, c, len);
+			w += len;
+		}
+		i += len;
+	}
+	v = json_stringn(out, w);
+	free(out);
+	return v;
+}
+
 /* A text member; a number is taken as its text (keys and SKUs are often numbers). "" and null count as absent. */
 static const char *text_of(const json_t *o, const char *name, size_t max, bool lines, char buf[32], struct err *e)
 {
@@ -99,12 +131,14 @@ static const char *text_of(const json_t *o, const char *name, size_t max, bool l
 	return s;
 }
 
-static void copy_text(json_t *to, const char *as, const json_t *from, const char *name, size_t max, bool lines,
-		      struct err *e)
+static void copy_text(json_t *to, const char *as, json_t *from, const char *name, size_t max, bool lines, struct err *e)
 {
 	char buf[32];
-	const char *s = text_of(from, name, max, lines, buf, e);
+	const char *s = json_string_value(json_object_get(from, name));
 
+	if (s && !text_clean(s, strlen(s)))
+		json_object_set_new(from, name, cleaned(s, lines));
+	s = text_of(from, name, max, lines, buf, e);
 	if (s)
 		json_object_set_new(to, as, json_string(s));
 }
@@ -224,7 +258,7 @@ static json_t *text_list(const json_t *v, const char *field, size_t max, struct 
 
 /* ---- a row ---- */
 
-static json_t *variant_from(const json_t *from, const char *title_name, const char *default_sku,
+static json_t *variant_from(json_t *from, const char *title_name, const char *default_sku,
 			    const struct import_rules *rules, struct err *e)
 {
 	json_t *v = json_object();
@@ -248,10 +282,10 @@ static json_t *variant_from(const json_t *from, const char *title_name, const ch
 	return v;
 }
 
-static void add_variants(json_t *doc, const json_t *from, const struct import_rules *rules, struct err *e)
+static void add_variants(json_t *doc, json_t *from, const struct import_rules *rules, struct err *e)
 {
-	const json_t *list = json_object_get(from, "variants"), *item;
-	json_t *out = json_array();
+	const json_t *list = json_object_get(from, "variants");
+	json_t *out = json_array(), *item;
 	char key[32];
 	size_t i;
 
