@@ -1,11 +1,11 @@
 #include "services/identity/backoff_rules.h"
 
 static const struct backoff_rule rules[] = {
-	[BACKOFF_ACCOUNT] = { 'a', 10, 1000, 30000 },
-	[BACKOFF_PAIR] = { 'p', 4, 1000, 300000 },
-	[BACKOFF_ADDRESS] = { 'i', 30, 1000, 300000 },
-	[BACKOFF_FACTOR] = { 'f', 4, 1000, 300000 },
-	[BACKOFF_MAIL] = { 'm', 3, 60000, 3600000 },
+	[BACKOFF_ACCOUNT] = { 'a', 10, 1000, 30000, 86400 },
+	[BACKOFF_PAIR] = { 'p', 4, 1000, 300000, 86400 },
+	[BACKOFF_ADDRESS] = { 'i', 100, 1000, 300000, 3600 },
+	[BACKOFF_FACTOR] = { 'f', 4, 1000, 300000, 86400 },
+	[BACKOFF_MAIL] = { 'm', 3, 60000, 3600000, 86400 },
 };
 
 const struct backoff_rule *backoff_rule(enum backoff_kind kind)

@@ -20,6 +20,7 @@ struct backoff_rule {
 	int32_t free;	 /* failures without delay */
 	int64_t base_ms; /* the first delay; it doubles */
 	int64_t cap_ms;
+	int32_t forget_s; /* this long without a failure, and counting begins anew */
 };
 
 const struct backoff_rule *backoff_rule(enum backoff_kind kind);

@@ -55,21 +55,32 @@ enum err_code guard_check(struct call *c, struct pg *pg, const struct guard *g)
 	return err_set(&c->err, E_EXHAUSTED, "identity.slowed", "%lld ms to wait", (long long)wait_ms);
 }
 
+struct failure {
+	const struct identity_conf *conf;
+	const struct guard *guard;
+};
+
 static enum err_code count_failure(struct pg *pg, void *arg, struct err *e)
 {
-	const struct guard *g = arg;
+	const struct failure *f = arg;
+	const struct guard *g = f->guard;
 
-	for (size_t i = 0; i < g->n; i++)
-		if (identity_db_backoff_fail(pg, g->key[i], backoff_rule(g->kind[i]), e))
+	for (size_t i = 0; i < g->n; i++) {
+		struct backoff_rule rule = *backoff_rule(g->kind[i]);
+
+		if (g->kind[i] == BACKOFF_ADDRESS) /* an office or a test run may need more */
+			rule.free = f->conf->address_free;
+		if (identity_db_backoff_fail(pg, g->key[i], &rule, e))
 			return e->code;
+	}
 	return OK;
 }
 
 enum err_code guard_fail(struct call *c, const struct guard *g)
 {
-	struct guard copy = *g;
+	struct failure f = { identity_of(c)->conf, g };
 
-	return call_tx(c, CALL_TX_PLAIN, count_failure, &copy);
+	return call_tx(c, CALL_TX_PLAIN, count_failure, &f);
 }
 
 enum err_code guard_clear(struct call *c, struct pg *pg, const struct guard *g, struct err *e)

@@ -26,6 +26,7 @@ struct identity_conf {
 	int hash_permits;	 /* password hashes at once; 0: half the processors, at least one */
 	int hash_queue;		 /* callers that may wait for a permit */
 	bool verified_only;	 /* no login before the address is verified */
+	int address_free;	 /* failed logins from one address before it is slowed down */
 	int fresh_login_s;	 /* how long after login erasure needs no new one */
 };
 

@@ -97,8 +97,10 @@ static const struct pg_stmt fail = {
 	.name = "backoff_fail",
 	.sql = "INSERT INTO identity.backoff AS b (key, failures, next_at) VALUES ($1, 1, now())"
 	       " ON CONFLICT (key) DO UPDATE SET"
-	       " failures = CASE WHEN b.updated_at < now() - interval '1 day' THEN 1 ELSE least(b.failures + 1, 1000) END,"
-	       " next_at = now() + CASE WHEN b.updated_at < now() - interval '1 day' OR b.failures < $2::integer THEN interval '0'"
+	       " failures = CASE WHEN b.updated_at < now() - $5::integer * interval '1 second' THEN 1"
+	       " ELSE least(b.failures + 1, 1000000) END,"
+	       " next_at = now() + CASE WHEN b.updated_at < now() - $5::integer * interval '1 second'"
+	       " OR b.failures < $2::integer THEN interval '0'"
 	       " ELSE least($4::bigint, $3::bigint * power(2, least(b.failures - $2::integer, 40))::bigint)"
 	       " * interval '1 millisecond' END, updated_at = now()",
 };
@@ -121,7 +123,7 @@ enum err_code identity_db_backoff_wait(struct pg *pg, struct arena *a, const cha
 
 enum err_code identity_db_backoff_fail(struct pg *pg, const char *key, const struct backoff_rule *r, struct err *e)
 {
-	return pg_exec(pg, &fail, PG_ARGS(P(key), P(r->free), P(r->base_ms), P(r->cap_ms)), NULL, e);
+	return pg_exec(pg, &fail, PG_ARGS(P(key), P(r->free), P(r->base_ms), P(r->cap_ms), P(r->forget_s)), NULL, e);
 }
 
 enum err_code identity_db_backoff_clear(struct pg *pg, struct arena *a, const char *const *keys, size_t n, struct err *e)

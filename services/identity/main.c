@@ -28,6 +28,8 @@ static const struct conf_key keys[] = {
 	     "logins that may wait for a hash; more are 503 (never more than half of the contexts)"),
 	CONF(identity_conf, verified_only, "IDENTITY_VERIFIED_ONLY", "false", 0, 0, 0,
 	     "no login before the e-mail address is verified"),
+	CONF(identity_conf, address_free, "IDENTITY_ADDRESS_FAILURES", "100", 1, 1000000, 0,
+	     "failed logins from one address within the hour before it is slowed down"),
 	CONF(identity_conf, fresh_login_s, "IDENTITY_FRESH_LOGIN_S", "900", 1, 86400, 0,
 	     "how long after login an account may be erased without logging in again, s"),
 	CONF_END

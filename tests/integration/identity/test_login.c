@@ -146,7 +146,7 @@ static void test_backoff_formula(void **state)
 	for (int kind = BACKOFF_ACCOUNT; kind <= BACKOFF_MAIL; kind++) {
 		const char *key = arena_printf(w.arena, "x:%d", kind);
 
-		for (int n = 1; n <= 60; n++) {
+		for (int n = 1; n <= 115; n++) {
 			int64_t got, want = backoff_delay_ms((enum backoff_kind)kind, n);
 
 			MUST(fail_n(pg, key, (enum backoff_kind)kind, 1, e));
@@ -158,6 +158,27 @@ static void test_backoff_formula(void **state)
 		}
 	}
 	pg_return(pg);
+	pg_fixture_sql(w.fx, "DELETE FROM identity.backoff");
+}
+
+/* One address that tries many accounts: slowed down, and forgotten after an hour. */
+static void test_address_backoff(void **state)
+{
+	struct err why = { 0 };
+	int wrong = 0;
+
+	(void)state;
+	w.conf.address_free = 20;
+	while (wrong < 60 && try_login(arena_printf(w.arena, "guess%d@example.com", wrong), "wrong password", NULL, NULL, NULL,
+				       &why) == E_UNAUTH)
+		wrong++;
+	assert_int_equal(wrong, 21);
+	assert_string_equal(why.slug, "identity.slowed");
+	pg_fixture_sql(w.fx, "UPDATE identity.backoff SET next_at = now(), updated_at = now() - interval '61 minutes'");
+	for (int i = 0; i < 20; i++)
+		REFUSED(try_login(arena_printf(w.arena, "more%d@example.com", i), "wrong password", NULL, NULL, NULL, e),
+			"identity.bad_credentials");
+	w.conf.address_free = 100;
 	pg_fixture_sql(w.fx, "DELETE FROM identity.backoff");
 }
 
@@ -302,6 +323,7 @@ int main(void)
 		cmocka_unit_test(test_register_input),	      cmocka_unit_test(test_login_wrong),
 		cmocka_unit_test(test_access_token),	      cmocka_unit_test(test_backoff),
 		cmocka_unit_test(test_backoff_formula),	      cmocka_unit_test(test_known_device),
+		cmocka_unit_test(test_address_backoff),
 		cmocka_unit_test(test_rehash),		      cmocka_unit_test(test_verified_only),
 		cmocka_unit_test(test_change_password),	      cmocka_unit_test(test_reset_password),
 		cmocka_unit_test(test_link_expires),
