@@ -20,7 +20,7 @@
 struct gw_conf {
 	const char *listen, *admin_listen, *redis_url, *keys_dir, *log_level;
 	int drain_ms, resolve_ms;
-	int threads, stack_kib, header_ms, keep_alive_ms, body_ms, rpc_ms, conns_per_addr, inflight_max;
+	int threads, header_ms, keep_alive_ms, body_ms, rpc_ms, conns_per_addr, inflight_max;
 	int import_max_mib, import_idle_ms, import_total_s;
 	const char *trusted_proxies, *cors_origins;
 	bool cookie_secure, cache, access_log;

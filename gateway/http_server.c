@@ -24,6 +24,7 @@ struct http_conn {
 	struct http_req req;
 	int fd;		/* -1 until somebody asks */
 	pthread_mutex_t mu;
+	bool writing; /* the deadline is that of an answer */
 	bool serving; /* a request of peer:port is being handled */
 	char peer[48];
 	int port;
@@ -174,8 +175,8 @@ static void check_deadlines(struct http_server *s)
 	for (struct http_conn *c = s->conns; c; c = c->next) {
 		pthread_mutex_lock(&c->mu);
 		if (c->deadline && now >= c->deadline && c->fd >= 0) {
-			/* Wakes whoever reads or writes on it; the thread itself closes it. */
-			shutdown(c->fd, SHUT_RDWR);
+			/* Wakes the thread, which closes it; after a slow body it can still say why. */
+			shutdown(c->fd, c->writing ? SHUT_RDWR : SHUT_RD);
 			c->deadline = 0;
 		}
 		pthread_mutex_unlock(&c->mu);
@@ -198,14 +199,20 @@ static void *reap(void *arg)
 	return NULL;
 }
 
-void http_deadline(struct http_conn *c, int64_t at)
+static void set_deadline(struct http_conn *c, int64_t at, bool writing)
 {
 	int fd = at && c->fd < 0 ? find_fd(mg_get_request_info(c->mg)) : c->fd;
 
 	pthread_mutex_lock(&c->mu);
 	c->fd = fd;
 	c->deadline = at;
+	c->writing = writing;
 	pthread_mutex_unlock(&c->mu);
+}
+
+void http_deadline(struct http_conn *c, int64_t at)
+{
+	set_deadline(c, at, false);
 }
 
 static int on_connection(const struct mg_connection *mg, void **data)
@@ -396,7 +403,7 @@ bool http_send(struct http_conn *c, const void *p, size_t n)
 {
 	/* A big answer may fill the socket; a peer that does not read must not keep the thread. */
 	if (n > 65536)
-		http_deadline(c, mono_ms() + 30000);
+		set_deadline(c, mono_ms() + 30000, true);
 	return mg_write(c->mg, p, n) == (int)n;
 }
 
@@ -464,24 +471,6 @@ static struct mg_context *start(struct http_server *s)
 	return mg_start(&callbacks, s, options);
 }
 
-/* Threads inherit the process's default: the only way to give civetweb's a stack of our size. */
-static struct mg_context *start_with_stack(struct http_server *s)
-{
-	struct mg_context *ctx;
-	pthread_attr_t was, small;
-
-	if (pthread_getattr_default_np(&was))
-		return start(s);
-	pthread_attr_init(&small);
-	pthread_attr_setstacksize(&small, (size_t)s->conf.stack_kib * 1024);
-	pthread_setattr_default_np(&small);
-	ctx = start(s);
-	pthread_setattr_default_np(&was);
-	pthread_attr_destroy(&small);
-	pthread_attr_destroy(&was);
-	return ctx;
-}
-
 enum err_code http_server_start(const struct http_server_conf *conf, const struct http_handler *h,
 				struct http_server **s_r, struct err *e)
 {
@@ -493,7 +482,7 @@ enum err_code http_server_start(const struct http_server_conf *conf, const struc
 	s->handler = *h;
 	pthread_mutex_init(&s->mu, NULL);
 	mg_init_library(0);
-	s->ctx = start_with_stack(s);
+	s->ctx = start(s);
 	if (!s->ctx) {
 		enum err_code rc = err_set(e, E_UNAVAILABLE, "common.unavailable", "cannot listen on %s: %s",
 					   conf->listen, s->error[0] ? s->error : strerror(errno));

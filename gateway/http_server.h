@@ -24,7 +24,7 @@ struct http_handler {
 
 struct http_server_conf {
 	const char *listen; /* "127.0.0.1:8080", "8080", "[::]:8080"; port 0: any */
-	int threads, stack_kib;
+	int threads; /* Debian's civetweb gives each a stack of 100 KiB, thread-local data included */
 	int header_ms, keep_alive_ms;
 	int conns_per_addr; /* 0: no limit */
 };
@@ -37,7 +37,7 @@ int http_server_port(const struct http_server *);
 int http_server_busy(const struct http_server *); /* connections being served */
 
 /* ---- for the handler ---- */
-/* From now on the connection dies at this monotonic time; 0: no deadline. */
+/* Reading ends at this monotonic time, whatever still comes; 0: no deadline. The connection must then be closed. */
 void http_deadline(struct http_conn *, int64_t mono_ms);
 /* Up to cap bytes of the body; 0 at its end, -1 when it broke off, was malformed or ran out of time. Fills cap if it can. */
 int http_body(struct http_conn *, void *buf, size_t cap);

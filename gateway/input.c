@@ -171,6 +171,7 @@ static enum err_code expectation(struct exchange *x)
 enum err_code gw_read_body(struct exchange *x, size_t max, struct pg_bytes *body_r)
 {
 	size_t cap = x->req->chunked ? max : (size_t)x->req->length;
+	int64_t end = mono_ms() + x->gw->conf.body_ms;
 	char *text;
 	int n;
 
@@ -184,14 +185,14 @@ enum err_code gw_read_body(struct exchange *x, size_t max, struct pg_bytes *body
 	if (expectation(x))
 		return x->call.err.code;
 	text = arena_alloc(x->call.arena, cap + 2);
-	http_deadline(x->conn, mono_ms() + x->gw->conf.body_ms);
+	http_deadline(x->conn, end);
 	n = http_body(x->conn, text, x->req->chunked ? cap + 1 : cap);
 	http_deadline(x->conn, 0);
 	if (n >= 0 && (size_t)n > max)
 		return too_large(x, max);
 	if (n < 0 || (!x->req->chunked && n != x->req->length)) {
 		x->close = true;
-		return err_set(&x->call.err, E_INVALID, n < 0 ? "http.bad_request" : "http.timeout",
+		return err_set(&x->call.err, E_INVALID, mono_ms() >= end ? "http.timeout" : "http.bad_request",
 			       "body broke off after %d bytes", n);
 	}
 	x->body_read = true;
@@ -217,6 +218,9 @@ static enum err_code fill_body(struct exchange *x, ProtobufCMessage *m, struct p
 	size_t max = r->max_body ? r->max_body : BODY_DEFAULT;
 	const char *sign = r->raw_header ? http_header_get(x->req, r->raw_header) : NULL;
 
+	if (!(r->flags & ROUTE_RAW) && (x->req->chunked || x->req->length > 0) &&
+	    (x->req->h[H_CONTENT_ENCODING] || !is_json(x->req->h[H_CONTENT_TYPE])))
+		return err_set(&x->call.err, E_INVALID, "http.media_type", "body that is no JSON");
 	if (gw_read_body(x, max, raw_r))
 		return x->call.err.code;
 	if (r->flags & ROUTE_RAW) {
@@ -224,10 +228,6 @@ static enum err_code fill_body(struct exchange *x, ProtobufCMessage *m, struct p
 		header_field(x, m, "hdr_signature", sign);
 		return OK;
 	}
-	if (!raw_r->len)
-		return OK;
-	if (x->req->h[H_CONTENT_ENCODING] || !is_json(x->req->h[H_CONTENT_TYPE]))
-		return err_set(&x->call.err, E_INVALID, "http.media_type", "body that is no JSON");
 	return jpb_read(x->call.arena, raw_r->data, raw_r->len, m, &x->call.err);
 }
 

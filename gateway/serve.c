@@ -153,15 +153,21 @@ enum err_code serve_call(struct exchange *x)
 
 /* ---- cached ---- */
 
+/* The answer's buffer serves as scratch: stacks are small. */
 static void local_key(struct exchange *x, uint8_t key[32])
 {
-	char text[HTTP_TARGET_MAX * 2 + 64], lang[16] = "";
-	size_t n;
+	struct buf *b = &x->w->out;
+	char lang[16] = "";
 
 	if (x->varies_language)
 		best_language(x->req->h[H_ACCEPT_LANGUAGE], lang);
-	n = (size_t)snprintf(text, sizeof text, "%s\n%s?%s", lang, x->req->path, x->req->query ? x->req->query : "");
-	sha256(text, n < sizeof text ? n : sizeof text - 1, key);
+	buf_reset(b);
+	buf_str(b, lang);
+	buf_char(b, ' ');
+	buf_str(b, x->req->path);
+	buf_char(b, '?');
+	buf_str(b, x->req->query);
+	sha256(b->data, b->len, key);
 }
 
 /* Equal requests have equal bytes, whatever the order of their parameters. */

@@ -75,7 +75,7 @@ enum err_code gateway_start(struct gateway *gw, struct gateway_front **f_r, stru
 {
 	struct gateway_front *f = calloc(1, sizeof *f);
 	struct http_server_conf conf = { .listen = gw->conf.listen, .threads = gw->conf.threads,
-					 .stack_kib = gw->conf.stack_kib, .header_ms = gw->conf.header_ms,
+					 .header_ms = gw->conf.header_ms,
 					 .keep_alive_ms = gw->conf.keep_alive_ms,
 					 .conns_per_addr = gw->conf.conns_per_addr };
 	struct http_handler h = { .app = gw, .worker_open = worker_open, .worker_close = worker_close,
