@@ -13,6 +13,7 @@
 #define FETCH_LIMIT   200
 #define IDLE_MAX_MS   5000
 #define COUNTS_MS     10000
+#define EAGER_MS      20
 #define ARENA_LIMIT   (32u << 20)
 
 struct inbox {
@@ -186,6 +187,7 @@ static enum err_code step(struct puller *p, struct arena *a, bool *more_r, struc
 	if (code || make_batch(a, r, p->at, &b, e))
 		return e->code;
 	*more_r = r->more;
+	p->got = p->got || b.n > 0;
 	metric_set(p->lag, b.n > 0 && r->more ? (double)(wall_ms() - b.last_occurred_at) / 1000 : 0);
 	if (b.n == 0 && same(b.to, p->at))
 		return OK;
@@ -221,6 +223,7 @@ static enum err_code pull(struct puller *p, struct arena *a, struct err *e)
 {
 	bool more = true;
 
+	p->got = false;
 	if (ensure_lease(p, a, e) || !p->mine || inbox_retry(p, a, e))
 		return e->code;
 	while (more && !stopping(p)) {
@@ -234,8 +237,9 @@ static enum err_code pull(struct puller *p, struct arena *a, struct err *e)
 }
 
 /* ---- the thread ---- */
-static void wait_for_bell(struct puller *p, int64_t ms)
+static bool wait_for_bell(struct puller *p, int64_t ms)
 {
+	bool rang;
 	int64_t at = mono_ms() + ms;
 	struct timespec until = { .tv_sec = at / 1000, .tv_nsec = at % 1000 * 1000000 };
 
@@ -243,8 +247,10 @@ static void wait_for_bell(struct puller *p, int64_t ms)
 	while (!p->stop && !p->ring)
 		if (pthread_cond_timedwait(&p->cv, &p->mu, &until) != 0)
 			break;
+	rang = p->ring;
 	p->ring = false;
 	(void)pthread_mutex_unlock(&p->mu);
+	return rang;
 }
 
 static void *loop(void *arg)
@@ -252,12 +258,16 @@ static void *loop(void *arg)
 	struct puller *p = arg;
 	struct arena *a = arena_new("inbox", ARENA_LIMIT);
 	int64_t poll = p->conf->poll_ms > 0 ? p->conf->poll_ms : 1000, pause = poll, counted = 0;
+	int64_t eager = poll; /* the pause while a ring has not been answered by an event */
 
 	while (!stopping(p)) {
 		struct err e = { 0 };
 
 		if (pull(p, a, &e) == OK) {
-			pause = poll;
+			/* An older transaction may still hide what the bell told of: look again soon, then less often. */
+			eager = p->got ? poll : eager;
+			pause = eager < poll ? eager : poll;
+			eager = eager < poll ? eager * 2 : poll;
 		} else {
 			pause = pause * 2 > IDLE_MAX_MS ? IDLE_MAX_MS : pause * 2;
 			if (err_is(&e, "inbox.lost"))
@@ -271,7 +281,8 @@ static void *loop(void *arg)
 			counted = mono_ms();
 		}
 		arena_reset(a);
-		wait_for_bell(p, pause);
+		if (wait_for_bell(p, pause))
+			eager = EAGER_MS;
 	}
 	release_lease(p);
 	arena_free(a);

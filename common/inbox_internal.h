@@ -22,6 +22,7 @@ struct puller { /* one source */
 	char stuck_id[ID_LEN * 2]; /* an event that met E_UNAVAILABLE, and how often in a row */
 	int stuck;
 	bool failing; /* fetching; logged once */
+	bool got;     /* the last pull brought events */
 
 	struct doorbell_listener *listener;
 	pthread_mutex_t mu;

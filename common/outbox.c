@@ -48,11 +48,12 @@ static const struct pg_stmt fetch_stmt = {
 };
 static const struct pg_stmt consumer_stmt = {
 	.name = "outbox_consumer",
-	.sql = "INSERT INTO ${schema}.outbox_consumer AS k (consumer, epoch, xid, pos)"
-	       " VALUES ($1, $2::bigint, $3::text::xid8, $4::bigint)"
+	.sql = "INSERT INTO ${schema}.outbox_consumer (consumer, epoch, xid, pos)"
+	       " SELECT $1::text, $2::bigint, $3::text::xid8, $4::bigint WHERE NOT EXISTS ("
+	       "  SELECT 1 FROM ${schema}.outbox_consumer k WHERE k.consumer = $1 AND k.epoch = $2::bigint"
+	       "  AND k.xid = $3::text::xid8 AND k.pos = $4::bigint AND k.seen_at > now() - interval '10 seconds')"
 	       " ON CONFLICT (consumer) DO UPDATE SET epoch = excluded.epoch, xid = excluded.xid, pos = excluded.pos,"
-	       " seen_at = now() WHERE (k.epoch, k.xid, k.pos) <> (excluded.epoch, excluded.xid, excluded.pos)"
-	       " OR k.seen_at < now() - interval '10 seconds'",
+	       " seen_at = now()",
 };
 static const struct pg_stmt prune_stmt = {
 	.name = "outbox_prune",

@@ -227,8 +227,8 @@ static void test_tampering(void **state)
 		"UPDATE shop.audit_log SET actor = 'user:else' WHERE id = (SELECT min(id) + 1 FROM shop.audit_log)",
 		"DELETE FROM shop.audit_log WHERE id = (SELECT min(id) + 1 FROM shop.audit_log)",
 		"UPDATE shop.audit_log SET after = after || '{\"n\": 7}' WHERE row_id = 'sys'",
-		"INSERT INTO shop.audit_log (epoch, xid, actor, request_id, action, table_name, row_id)"
-		" SELECT epoch, xid, 'x', '', 'insert', 't', 'r' FROM shop.audit_log WHERE row_id = 'sys'",
+		("INSERT INTO shop.audit_log (epoch, xid, actor, request_id, action, table_name, row_id)"
+		 " SELECT epoch, xid, 'x', '', 'insert', 't', 'r' FROM shop.audit_log WHERE row_id = 'sys'"),
 		"DELETE FROM shop.audit_log WHERE id = (SELECT max(id) FROM shop.audit_log)",
 	};
 

@@ -4,12 +4,15 @@
 #include <stdatomic.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <pthread.h>
+#include <unistd.h>
 #include <cmocka.h>
 
 #include "common/crypto.h"
 #include "common/cursor.h"
+#include "common/doorbell.h"
 #include "common/inbox.h"
 #include "common/log.h"
 #include "common/node_db.h"
@@ -541,6 +544,56 @@ static void test_own_log(void **state)
 	assert_clean(20);
 }
 
+/*
+ * The doorbell: with polling only once a minute an event arrives within moments of its commit, also when another
+ * transaction hid it at the time of the ring.
+ */
+static void test_bell(void **state)
+{
+	static const struct inbox_handler own[] = {
+		{ "shop", "user.erased", &events__v1__user_erased__descriptor, apply, NULL },
+		{ 0 },
+	};
+	char dir[] = "/tmp/souk-bell-XXXXXX", url[64];
+	struct inbox_source sources[] = { { "shop", NULL, url }, { 0 } };
+	struct inbox_conf conf = { .consumer = "shop", .pool = pool, .handlers = own, .svc = (void *)(uintptr_t)"svc",
+				   .sources = sources, .poll_ms = 60000, .lease_s = 10 };
+	struct doorbell *bell = NULL;
+	struct inbox *in = NULL;
+	struct err e = { 0 };
+	struct pg *other = NULL;
+	int64_t start;
+
+	(void)state;
+	assert_non_null(mkdtemp(dir));
+	(void)snprintf(url, sizeof(url), "ipc://%s/bell", dir);
+	assert_int_equal(doorbell_open(url, "shop", &bell, &e), OK);
+	outbox_ring_by(pool, bell);
+	assert_int_equal(inbox_start(&conf, &in, &e), OK);
+	start = mono_ms();
+	for (int i = 0; i < 3; i++) {
+		char agg[16];
+
+		(void)snprintf(agg, sizeof(agg), "usr_%d", i);
+		assert_int_equal(pg_tx(pool, 0, NULL, publish, agg, &e), OK);
+		until_effects(i + 1);
+	}
+	assert_int_equal(pg_connect(pg_fixture_dsn(fx), "other", &other, &e), OK);
+	assert_int_equal(pg_script(other, "BEGIN; SELECT pg_current_xact_id()", &e), OK);
+	assert_int_equal(pg_tx(pool, 0, NULL, publish, (void *)(uintptr_t)"usr_late", &e), OK);
+	sleep_ms(60);
+	assert_int_equal(effects(), 3);
+	assert_int_equal(pg_script(other, "COMMIT", &e), OK);
+	until_effects(4);
+	assert_true(mono_ms() - start < 20000);
+	pg_disconnect(other);
+	inbox_stop(in);
+	pg_on_note(pool, NULL, NULL);
+	doorbell_close(bell);
+	(void)rmdir(dir);
+	assert_clean(4);
+}
+
 static void test_refuses(void **state)
 {
 	struct inbox_source none[] = { { 0 } }, other[] = { { "cart", NULL, NULL }, { 0 } };
@@ -571,6 +624,7 @@ int main(void)
 		cmocka_unit_test_setup(test_source_down, empty),
 		cmocka_unit_test_setup(test_version_order, empty),
 		cmocka_unit_test_setup(test_own_log, empty),
+		cmocka_unit_test_setup(test_bell, empty),
 		cmocka_unit_test_setup(test_refuses, empty),
 	};
 
