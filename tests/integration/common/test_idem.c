@@ -12,6 +12,7 @@
 #include "common/idem.h"
 #include "common/pg_internal.h"
 #include "common/timeutil.h"
+#include "identity.pb-c.h"
 #include "support/pg_fixture.h"
 
 static const struct pg_stmt add = { .name = "add", .sql = "INSERT INTO shop.effect (what) VALUES ($1)" };
@@ -143,6 +144,29 @@ static void test_replay(void **state)
 	assert_int_equal(effects(), 1);
 	/* Sealed: the answer is not readable in the table. */
 	assert_int_equal(pg_fixture_i64(fx, "SELECT count(*) FROM shop.idempotency WHERE position('answer'::bytea IN reply) > 0"), 0);
+}
+
+/* Should a method that hands out a refresh token ever take a key: the token is not stored, the rest is. */
+static void test_no_secret(void **state)
+{
+	Identity__V1__TokenReply out = IDENTITY__V1__TOKEN_REPLY__INIT, *got;
+	struct req *r = begin("k1");
+	ProtobufCAllocator al;
+
+	(void)state;
+	out.access_token = (char *)(uintptr_t)"access";
+	out.hdr_refresh_token = (char *)(uintptr_t)"secret";
+	r->c.out = &out.base;
+	assert_int_equal(call_tx(&r->c, CALL_TX_ONLY, effect, r), OK);
+	assert_string_equal(out.hdr_refresh_token, "secret"); /* the caller still gets it */
+	end(r);
+	r = begin("k1");
+	assert_int_equal(r->found, IDEM_REPLAY);
+	al = arena_pb(r->c.arena);
+	got = identity__v1__token_reply__unpack(&al, r->reply.len, r->reply.data);
+	assert_string_equal(got->access_token, "access");
+	assert_null(got->hdr_refresh_token);
+	end(r);
 }
 
 static void test_scopes(void **state)
@@ -392,6 +416,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup(test_replay, empty),
+		cmocka_unit_test_setup(test_no_secret, empty),
 		cmocka_unit_test_setup(test_scopes, empty),
 		cmocka_unit_test_setup(test_failure_leaves_nothing, empty),
 		cmocka_unit_test_setup(test_refusal_is_kept, empty),
