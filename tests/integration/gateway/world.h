@@ -37,6 +37,7 @@
 #include "common/rpc_server.h"
 #include "common/timeutil.h"
 #include "gateway/serve_http.h"
+#include "tests/support/pg_fixture.h"
 
 #define ISSUER "souk-test"
 
@@ -122,6 +123,14 @@ static enum err_code fake_products(struct call *c, const Catalog__V1__ListProduc
 	return OK;
 }
 
+static enum err_code fake_effect(struct pg *pg, void *arg, struct err *e)
+{
+	(void)pg;
+	(void)arg;
+	(void)e;
+	return OK;
+}
+
 /* Tells what it was told: who, key, fingerprint, cart token. */
 static enum err_code fake_add(struct call *c, const Cart__V1__AddItemRequest *in, Cart__V1__CartView *out)
 {
@@ -142,7 +151,7 @@ static enum err_code fake_add(struct call *c, const Cart__V1__AddItemRequest *in
 	out->has_item_count = 1;
 	out->item_count = in->qty;
 	out->hdr_etag = call_str(c, "crt_1-1");
-	return OK;
+	return c->pool ? call_tx(c, CALL_TX_ONLY, fake_effect, NULL) : OK;
 }
 
 static enum err_code fake_set(struct call *c, const Cart__V1__SetItemRequest *in, Cart__V1__CartView *out)
@@ -268,6 +277,8 @@ static const struct route_service world_services[] = {
 /* ---- the world ---- */
 
 static struct world {
+	struct pg_fixture *pg; /* for idempotency keys; NULL: none */
+	struct pg_pool *pool;
 	struct rpc_server *srv;
 	struct rpc_keys *server_keys, *client_keys;
 	struct jws_keys *signing;
@@ -324,7 +335,7 @@ UNUSED static int world_open_with(const struct gw_conf *conf)
 	rpc_keys_add(w.server_keys, "gateway", "fake", key);
 	w.client_keys = rpc_keys_new("gateway");
 	rpc_keys_add(w.client_keys, "gateway", "fake", key);
-	if (rpc_server_start(&d, "fake", fake_services, w.server_keys, NULL, NULL, &w.srv, &e) ||
+	if (rpc_server_start(&d, "fake", fake_services, w.server_keys, w.pool, NULL, &w.srv, &e) ||
 	    jws_keys_generate("test-1", &w.signing, &e))
 		fail_msg("%s", e.msg);
 	gateway_up(conf);
@@ -336,6 +347,9 @@ UNUSED static int world_close(void **state)
 	(void)state;
 	gateway_down();
 	rpc_server_stop(w.srv);
+	if (w.pool)
+		pg_pool_close(w.pool);
+	pg_fixture_close(w.pg);
 	rpc_keys_free(w.server_keys);
 	rpc_keys_free(w.client_keys);
 	jws_keys_free(w.signing);
