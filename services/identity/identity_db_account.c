@@ -181,6 +181,11 @@ static const struct pg_stmt erase_addresses = {
 	.name = "address_delete_all",
 	.sql = "DELETE FROM identity.address WHERE user_id = $1",
 };
+/* Replies that were kept for a repeated request hold what the person sent. */
+static const struct pg_stmt erase_replies = {
+	.name = "idempotency_delete_all",
+	.sql = "DELETE FROM identity.idempotency WHERE scope = 'user:' || $1",
+};
 static const struct pg_stmt erase_links = {
 	.name = "link_delete_all",
 	.sql = "DELETE FROM identity.link WHERE user_id = $1",
@@ -190,6 +195,7 @@ enum err_code identity_db_account_erase(struct pg *pg, const char *id, struct er
 {
 	if (pg_exec(pg, &erase_password, PG_ARGS(P(id)), NULL, e) ||
 	    pg_exec(pg, &erase_addresses, PG_ARGS(P(id)), NULL, e) || pg_exec(pg, &erase_links, PG_ARGS(P(id)), NULL, e) ||
+	    pg_exec(pg, &erase_replies, PG_ARGS(P(id)), NULL, e) ||
 	    pg_exec(pg, &erase, PG_ARGS(P(id)), NULL, e) || pg_exec(pg, &erase_key, PG_ARGS(P(id)), NULL, e))
 		return e->code;
 	return OK;
@@ -250,6 +256,6 @@ enum err_code identity_db_password_rehash(struct pg *pg, const char *user_id, co
 
 const struct pg_stmt *const identity_db_account_stmts[] = {
 	&add,	  &add_key,  &get,	 &lock,		  &by_email,	    &page,	  &update,	 &verified,
-	&set_status, &bump,  &erase,	 &erase_key,	  &erase_password,  &erase_addresses, &erase_links, &login,
+	&set_status, &bump,  &erase,	 &erase_key,	  &erase_password,  &erase_addresses, &erase_links, &erase_replies, &login,
 	&login_id, &password_put, &password_again, NULL,
 };

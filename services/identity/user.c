@@ -15,7 +15,7 @@ RPC_HANDLER(identity_user_update, Identity__V1__UpdateMeRequest, Identity__V1__U
 const struct rpc_method identity_user_methods[] = {
 	{ "RegisterUser", identity_user_register_, RPC_WRITE, 0 },
 	{ "GetMe", identity_user_get_, RPC_READ, 0 },
-	{ "UpdateMe", identity_user_update_, RPC_WRITE, 0 },
+	{ "UpdateMe", identity_user_update_, RPC_WRITE | RPC_KEYED, 0 },
 	{ 0 },
 };
 

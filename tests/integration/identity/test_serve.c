@@ -72,8 +72,10 @@ static Identity__V1__CreateAddressRequest home(const char *line1)
 static void test_idempotency(void **state)
 {
 	Identity__V1__CreateAddressRequest in = home("Canarystreet 1"), other = home("Canarystreet 2");
+	Identity__V1__EraseMeRequest erase = IDENTITY__V1__ERASE_ME_REQUEST__INIT;
 	struct principal me = bearer(newcomer("keyed@example.com"));
 	Identity__V1__Address *first, *again;
+	Identity__V1__LogoutReply *gone;
 
 	(void)state;
 	MUST(CREATE(&me, "key-0000001", &in, &first, e));
@@ -87,6 +89,8 @@ static void test_idempotency(void **state)
 	assert_int_equal(pg_fixture_i64(w.fx, "SELECT count(*) FROM identity.idempotency WHERE reply IS NOT NULL"), 2);
 	assert_int_equal(pg_fixture_i64(w.fx, "SELECT count(*) FROM identity.idempotency WHERE strpos(reply::text,"
 					      " encode('Canary', 'hex')) > 0"), 0);
+	MUST(send_in(w.arena, "EraseMe", &me, NULL, &erase.base, &identity__v1__logout_reply__descriptor, &gone, e));
+	assert_int_equal(pg_fixture_i64(w.fx, "SELECT count(*) FROM identity.idempotency"), 0);
 }
 
 /* A login's tokens are made anew each time: its key is ignored and nothing of it is kept. */
