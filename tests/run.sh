@@ -2,7 +2,7 @@
 # The runner behind `make -f Makefile.ci test|verify|bench|fuzz|docs`. Each step counts; the last line is
 # `N passed, N failed, N skipped`, and what did not run is named above it.
 #
-#	TEST_STEPS="lint unit"	only these steps of `test`: lint build clang unit integration python e2e
+#	TEST_STEPS="lint unit"	only these steps of `test`: lint build docs clang unit integration python e2e
 #	TEST_FILTER=regex	only ctest programs whose name matches
 #	E2E_BUILD=debug		the platform of the e2e step: debug (sanitizers, default) or release
 #	KEEP=1			keep the work folder
@@ -56,6 +56,15 @@ step_build() {
 		pass "gcc Debug build"
 	else
 		fail "gcc Debug build" "$work/build.out"
+	fi
+}
+
+step_docs() {
+	section "generated pages are fresh"
+	if /usr/bin/python3 tests/support/gen_docs.py $debug --check >"$work/docs.out" 2>&1; then
+		pass "docs/configuration.md, errors.md, events.md"
+	else
+		fail "generated pages (make -f Makefile.ci docs)" "$work/docs.out"
 	fi
 }
 
@@ -140,7 +149,7 @@ on_platform() {
 
 do_test() {
 	local step
-	for step in ${TEST_STEPS:-lint build clang unit integration python e2e}; do
+	for step in ${TEST_STEPS:-lint build docs clang unit integration python e2e}; do
 		"step_$step"
 	done
 }
