@@ -99,6 +99,8 @@ def gateway_env(s):
     # One machine is one address: the production limits (100 a minute) would stop a developer, the demo loader, a test.
     many = "1000000" if s.testing else "3000"
     env.update({"LIMIT_USER": many, "LIMIT_ANONYMOUS": many, "LIMIT_AUTH": many, "LIMIT_GUARD": "1000000"})
+    if s.testing:
+        env["CORS_ORIGINS"] = "https://pages.e2e.example"
     return overridden(env, "GATEWAY_", "LIMIT_", "CORS_", "TRUSTED_PROXIES", "COOKIE_SECURE")
 
 
