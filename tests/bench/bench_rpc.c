@@ -16,9 +16,10 @@
 
 #include "common/log.h"
 #include "common/rpc_client.h"
+#include "common/rpc_codec.h"
 #include "common/rpc_server.h"
 #include "common/timeutil.h"
-#include "support/echo.c"
+#include "../support/echo.c"
 
 enum { MAX_THREADS = 512, REQUEST_BYTES = 330, REPLY_BYTES = 120, SAMPLES = 1 << 20 };
 
@@ -147,6 +148,46 @@ static void *rpc_client_thread(void *arg)
 	return NULL;
 }
 
+/* ---- the same work without a socket: envelope, MAC, checks, dispatch, reply ---- */
+
+static void measure_dispatch(const struct rpc_keys *server_keys, const struct rpc_keys *client_keys, struct echo *echo)
+{
+	enum { ROUNDS = 20000 };
+	Common__V1__Request req = COMMON__V1__REQUEST__INIT;
+	Common__V1__Json in = COMMON__V1__JSON__INIT;
+	struct arena *a = arena_new("bench", 1 << 20);
+	struct rpc_bound *bound = NULL;
+	struct rpc_env env = { .self = "echo", .keys = server_keys, .svc = echo };
+	struct pg_bytes bytes;
+	struct err e = { 0 };
+	int64_t pack_us = 0, dispatch_us = 0, t0, t1;
+	int i;
+
+	if (rpc_bind(echo_services, &bound, &e))
+		exit(1);
+	env.bound = bound;
+	in.text = (char *)"0123456789012345678901234567890123456789012345678901234567890123456789";
+	req.method = (char *)"echo.v1.Echo/Get";
+	req.request_id = (char *)"req_01jd3k5e8wfx3v6q2m9t7b4c1d";
+	req.caller = (char *)"tester";
+	req.callee = (char *)"echo";
+	req.has_deadline_ms = 1;
+	req.deadline_ms = 5000;
+	for (i = 0; i < ROUNDS; i++) {
+		t0 = mono_us();
+		if (rpc_request_pack(a, client_keys, &req, (struct rpc_body){ .msg = &in.base }, &bytes, &e))
+			exit(1);
+		t1 = mono_us();
+		(void)rpc_dispatch(&env, a, bytes.data, bytes.len);
+		dispatch_us += mono_us() - t1;
+		pack_us += t1 - t0;
+		arena_reset(a);
+	}
+	printf("no socket: pack %.1f us, dispatch %.1f us\n", (double)pack_us / ROUNDS, (double)dispatch_us / ROUNDS);
+	rpc_bound_free(bound);
+	arena_free(a);
+}
+
 /* ---- measuring ---- */
 
 static int by_value(const void *a, const void *b)
@@ -208,6 +249,7 @@ int main(int argc, char **argv)
 		return 1;
 	}
 	printf("%d contexts, %d s each\n", threads, seconds);
+	measure_dispatch(server_keys, client_keys, &echo);
 	bare = measure("bare nng", bare_client, threads, seconds);
 	ours = measure("rpc", rpc_client_thread, threads, seconds);
 	printf("ratio rpc / bare nng: %.2f\n", ours / bare);
