@@ -1,4 +1,4 @@
-#include "support/echo.h"
+#include "echo.h"
 
 #include <stdarg.h>
 #include <stdlib.h>
