@@ -10,6 +10,7 @@
 
 #include "common/buf.h"
 #include "common/crypto.h"
+#include "common/timeutil.h"
 
 #define SCHEMA_SQL SOUK_SOURCE_DIR "/deploy/postgres/schema.sql"
 #define ROLE_LOCK  "7308622" /* roles belong to the cluster: one test at a time touches them */
@@ -280,6 +281,18 @@ const char *pg_fixture_text(struct pg_fixture *f, const char *fmt, ...)
 	f->text[at] = strdup(PQgetvalue(r, 0, 0));
 	PQclear(r);
 	return f->text[at];
+}
+
+void pg_fixture_settle(struct pg_fixture *f)
+{
+	int64_t target = pg_fixture_i64(f, "SELECT pg_current_xact_id()::text::bigint");
+
+	for (int i = 0; i < 10000; i++) {
+		if (pg_fixture_i64(f, "SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint") > target)
+			return;
+		sleep_ms(2);
+	}
+	die("horizon", "a transaction of the cluster stays open");
 }
 
 const char *pg_fixture_unaudited(struct pg_fixture *f, const char *daemon)

@@ -32,6 +32,12 @@ int64_t pg_fixture_i64(struct pg_fixture *, const char *fmt, ...) PRINTF_LIKE(2,
 /* "" for NULL. Valid for the next 15 calls of this function. */
 const char *pg_fixture_text(struct pg_fixture *, const char *fmt, ...) PRINTF_LIKE(2, 3);
 
+/*
+ * Waits until every transaction of the cluster that was open at the call has ended: other tests' too hold back what
+ * outbox_fetch and audit_seal may touch. Not while this test holds one open itself.
+ */
+void pg_fixture_settle(struct pg_fixture *);
+
 /* Tables of the schema that no trigger audits and no reason excuses: "" when all is well, else their names. */
 const char *pg_fixture_unaudited(struct pg_fixture *, const char *daemon);
 

@@ -206,6 +206,7 @@ static void test_chain(void **state)
 	struct pg *slow = NULL;
 
 	(void)state;
+	pg_fixture_settle(fx);
 	assert_int_equal(seal(2), 2);
 	assert_int_equal(seal(1000), all - 2);
 	assert_int_equal(seal(1000), 0);
@@ -215,6 +216,7 @@ static void test_chain(void **state)
 	assert_int_equal(seal(1000), 0);
 	assert_int_equal(pg_script(slow, "COMMIT", &e), OK);
 	pg_disconnect(slow);
+	pg_fixture_settle(fx);
 	assert_int_equal(seal(1000), 2);
 	assert_string_equal(pg_fixture_text(fx, "SELECT coalesce(shop.audit_verify()::text, 'well')"), "well");
 	assert_int_equal(pg_fixture_i64(fx, "SELECT rows FROM shop.audit_head"), all + 2);

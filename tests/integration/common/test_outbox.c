@@ -71,6 +71,7 @@ static void publish(const char *agg, const char *type, int64_t from, int64_t n)
 static struct outbox_event *got;
 static size_t n_got;
 static bool more;
+static bool held; /* this test keeps a transaction open */
 
 static struct outbox_cursor fetch(struct outbox_cursor after, const char *type, int32_t limit)
 {
@@ -78,6 +79,8 @@ static struct outbox_cursor fetch(struct outbox_cursor after, const char *type, 
 	struct err e = { 0 };
 	struct pg *pg = NULL;
 
+	if (!held)
+		pg_fixture_settle(fx);
 	assert_int_equal(pg_borrow(pool, 0, &pg, &e), OK);
 	assert_int_equal(outbox_fetch(pg, after, type ? &type : NULL, type ? 1 : 0, limit, a, &got, &n_got, &seen, &more, &e),
 			 OK);
@@ -147,7 +150,9 @@ static void test_late_commit(void **state)
 				   &e),
 			 OK);
 	publish("usr_2", "user.erased", 1, 1);
+	held = true;
 	at = fetch(at, NULL, 10);
+	held = false;
 	assert_int_equal(n_got, 0);
 	assert_false(more);
 	assert_int_equal(pg_script(t1, "COMMIT", &e), OK);
@@ -158,7 +163,9 @@ static void test_late_commit(void **state)
 	/* The same with an end that is no commit. */
 	assert_int_equal(pg_script(t1, "BEGIN; SELECT pg_current_xact_id()", &e), OK);
 	publish("usr_3", "user.erased", 1, 1);
+	held = true;
 	at = fetch(at, NULL, 10);
+	held = false;
 	assert_int_equal(n_got, 0);
 	assert_int_equal(pg_script(t1, "ROLLBACK", &e), OK);
 	fetch(at, NULL, 10);
@@ -352,6 +359,7 @@ static void test_node_fetch(void **state)
 	pg_fixture_sql(fx, "INSERT INTO shop.outbox (epoch, event_id, agg_type, agg_id, agg_version, type, payload)"
 			   " SELECT c.epoch, 'evt_' || i, 'user', 'usr_1', i, 'user.big', convert_to(repeat('x', 100000), 'UTF8')"
 			   " FROM shop.cluster c, generate_series(1, 20) AS i");
+	pg_fixture_settle(fx);
 	in.consumer = (char *)(uintptr_t)"reader";
 	in.after = &at;
 	assert_int_equal(pg_borrow(pool, 0, &pg, &e), OK);
