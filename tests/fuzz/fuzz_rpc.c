@@ -50,7 +50,7 @@ static const ProtobufCMessageDescriptor *choose(unsigned n)
 
 	if (n < sizeof(envelopes) / sizeof(*envelopes))
 		return envelopes[n];
-	n -= sizeof(envelopes) / sizeof(*envelopes);
+	n -= (unsigned)(sizeof(envelopes) / sizeof(*envelopes));
 	for (s = 0; s < sizeof(services) / sizeof(*services); s++) {
 		if (n < 2 * services[s]->n_methods)
 			return n & 1 ? services[s]->methods[n / 2].output : services[s]->methods[n / 2].input;
