@@ -246,7 +246,7 @@ static json_t *web(const char *method, const char *path, const char *body)
 static void catcher_start(void)
 {
 	char smtp[40], page[40];
-	char *argv[] = { (char *)"python3", (char *)SOUK_SOURCE_DIR "/tests/support/mail_catcher.py", (char *)"--smtp", smtp,
+	char *argv[] = { (char *)"/usr/bin/python3", (char *)SOUK_SOURCE_DIR "/tests/support/mail_catcher.py", (char *)"--smtp", smtp,
 			 (char *)"--web", page, (char *)"--dir", catcher_dir, NULL };
 	json_t *ready;
 	int64_t until = mono_ms() + 20000;
