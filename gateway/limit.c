@@ -8,8 +8,9 @@
 
 #include "common/crypto.h"
 #include "common/timeutil.h"
+#include "gateway/limit_redis.h"
 
-enum { SHARDS = 32, SETS = 128, WAYS = 8, RECONCILE_MS = 100, RECONCILE_MAX = 256 };
+enum { SHARDS = 32, SETS = 128, WAYS = 8, RECONCILE_MS = 100 };
 
 /* One address (or user, while Redis is away) in one class, as this process counts it. */
 struct slot {
@@ -28,24 +29,12 @@ struct shard {
 
 struct limiter {
 	struct limit_conf conf;
-	struct cache *redis;
+	struct bucket_store *redis; /* NULL: none */
 	atomic_bool stop;
 	pthread_t thread;
 	bool running;
 	struct shard shards[SHARDS];
 };
-
-/* Redis' clock decides, so that gateways need not agree. Forced takes (reconciling) never refuse. */
-static struct cache_script take_script = { .lua =
-	"local t=redis.call('TIME') local now=t[1]*1000000+t[2] "
-	"local tat=tonumber(redis.call('GET',KEYS[1]) or '0') if tat<now then tat=now end "
-	"local step,window,n,force=tonumber(ARGV[1]),tonumber(ARGV[2]),tonumber(ARGV[3]),ARGV[4]=='1' "
-	"local new=tat+step*n "
-	"if new-now>window then "
-	"if not force then return {0,tat-now,new-now-window} end "
-	"new=now+window end "
-	"redis.call('SET',KEYS[1],string.format('%.0f',new),'PX',math.ceil((new-now)/1000)+1) "
-	"return {1,new-now,0}" };
 
 struct gcra gcra_of(int64_t per_minute)
 {
@@ -140,22 +129,6 @@ static bool take_here(struct limiter *l, const char *scope, const char *who, int
 	return ok;
 }
 
-static bool in_redis(struct limiter *l, uint64_t key, const struct gcra *g, uint32_t n, bool force, int64_t out[3])
-{
-	char name[40], step[24], window[24], count[16];
-	const char *keys[] = { name };
-	struct pg_bytes args[4];
-	struct err e = { 0 };
-
-	snprintf(name, sizeof name, "rl:%016llx", (unsigned long long)key);
-	args[0] = (struct pg_bytes){ step, (size_t)snprintf(step, sizeof step, "%lld", (long long)g->interval) };
-	args[1] = (struct pg_bytes){ window, (size_t)snprintf(window, sizeof window, "%lld", (long long)g->window) };
-	args[2] = (struct pg_bytes){ count, (size_t)snprintf(count, sizeof count, "%u", n) };
-	args[3] = (struct pg_bytes){ force ? "1" : "0", 1 };
-	return l->redis && cache_up(l->redis) &&
-	       cache_eval(l->redis, &take_script, keys, 1, args, 4, out, 3, &e) == OK;
-}
-
 /* What Redis knows is at least what we know: later requests counted here start from there. */
 static void learn(struct limiter *l, uint64_t key, int64_t per_minute, int64_t ahead)
 {
@@ -173,13 +146,14 @@ static void learn(struct limiter *l, uint64_t key, int64_t per_minute, int64_t a
 
 /* ---- reconciling ---- */
 
-struct debt {
-	uint64_t key;
-	int64_t per_minute;
-	uint32_t n;
-};
+static struct bucket_take take_of(uint64_t key, int64_t per_minute, uint32_t n, bool force)
+{
+	struct gcra g = gcra_of(per_minute);
 
-static size_t collect(struct shard *s, struct debt *list, size_t max)
+	return (struct bucket_take){ .key = key, .interval = g.interval, .window = g.window, .n = n, .force = force };
+}
+
+static size_t collect(struct shard *s, struct bucket_take *list, size_t max)
 {
 	size_t n = 0;
 
@@ -189,7 +163,7 @@ static size_t collect(struct shard *s, struct debt *list, size_t max)
 
 		if (!slot->pending)
 			continue;
-		list[n++] = (struct debt){ slot->key, slot->per_minute, slot->pending };
+		list[n++] = take_of(slot->key, slot->per_minute, slot->pending, true);
 		slot->pending = 0;
 	}
 	if (n < max)
@@ -201,20 +175,17 @@ static size_t collect(struct shard *s, struct debt *list, size_t max)
 static void *reconcile(void *arg)
 {
 	struct limiter *l = arg;
-	struct debt list[RECONCILE_MAX];
-	int64_t out[3];
+	struct bucket_take list[BUCKET_BATCH];
 
 	while (!atomic_load(&l->stop)) {
 		sleep_ms(RECONCILE_MS);
 		for (int i = 0; i < SHARDS; i++) {
-			size_t n = collect(&l->shards[i], list, RECONCILE_MAX);
+			size_t n = collect(&l->shards[i], list, BUCKET_BATCH);
 
-			for (size_t k = 0; k < n; k++) {
-				struct gcra g = gcra_of(list[k].per_minute);
-
-				if (in_redis(l, list[k].key, &g, list[k].n, true, out))
-					learn(l, list[k].key, list[k].per_minute, out[1]);
-			}
+			if (!n || !bucket_take_all(l->redis, list, n))
+				continue;
+			for (size_t k = 0; k < n; k++)
+				learn(l, list[k].key, list[k].window / list[k].interval, list[k].ahead);
 		}
 	}
 	return NULL;
@@ -271,9 +242,9 @@ enum err_code limiter_check(struct limiter *l, enum rate_class c, const char *us
 {
 	bool user = user_id && c != RATE_AUTH, ok;
 	const char *scope = scope_of(c, user), *who = user ? user_id : bucket;
-	int64_t quota = quota_of(l, c, user), out[3];
+	int64_t quota = quota_of(l, c, user);
+	struct bucket_take t;
 	struct gcra g;
-	uint64_t key;
 
 	*a_r = (struct limit_answer){ 0 };
 	if (!quota)
@@ -283,12 +254,12 @@ enum err_code limiter_check(struct limiter *l, enum rate_class c, const char *us
 		return ok ? OK : exhausted(a_r, e);
 	}
 	g = gcra_of(quota);
-	key = hash_of(scope, who);
-	if (in_redis(l, key, &g, 1, false, out)) {
-		describe(a_r, &g, quota, scope, out[1], out[0] ? 0 : out[2]);
+	t = take_of(hash_of(scope, who), quota, 1, false);
+	if (l->redis && bucket_take_one(l->redis, &t)) {
+		describe(a_r, &g, quota, scope, t.ahead, t.allowed ? 0 : t.retry);
 		if (!user)
-			learn(l, key, quota, out[1]);
-		return out[0] ? OK : exhausted(a_r, e);
+			learn(l, t.key, quota, t.ahead);
+		return t.allowed ? OK : exhausted(a_r, e);
 	}
 	if (c == RATE_AUTH && l->redis) {
 		e->retry_after_ms = 1000;
@@ -305,7 +276,7 @@ struct limiter *limiter_new(const struct limit_conf *conf, struct cache *redis)
 	if (!l)
 		abort();
 	l->conf = *conf;
-	l->redis = redis;
+	l->redis = redis ? bucket_store_new(redis) : NULL;
 	for (int i = 0; i < SHARDS; i++)
 		pthread_mutex_init(&l->shards[i].mu, NULL);
 	l->running = redis && !pthread_create(&l->thread, NULL, reconcile, l);
@@ -321,5 +292,6 @@ void limiter_free(struct limiter *l)
 		pthread_join(l->thread, NULL);
 	for (int i = 0; i < SHARDS; i++)
 		pthread_mutex_destroy(&l->shards[i].mu);
+	bucket_store_free(l->redis);
 	free(l);
 }
