@@ -199,7 +199,8 @@ void log_write_(const char *stream, enum log_level level, const char *message, c
 		line_raw(&l, num);
 	}
 	(void)line_add(&l, "}\n", 2, 0);
-	if (!log_sink_write(l.text, l.len))
+	/* What is routine may wait for company; what is not goes at once, with all that waited before it. */
+	if (!(level <= LVL_INFO ? log_sink_write_lazy(l.text, l.len) : log_sink_write(l.text, l.len)))
 		log_sink_give_dropped(lost);
 }
 

@@ -2,7 +2,8 @@
  * One JSON object per line on stderr: timestamp level service log request_id user_id trace_id message context{}
  * and, from ERROR up, stack_trace[]. Each call is exactly one line of less than 16 KB, whatever the strings hold.
  * A reader that stopped reading never blocks a request: lines that do not fit into a small buffer are dropped and
- * counted (log_dropped), and the next line that gets through says how many.
+ * counted (log_dropped), and the next line that gets through says how many. Lines up to INFO may come 50 ms late, several in
+ * one write; a WARNING goes at once and takes them along.
  *
  * Functions log or return an error, never both. Only declared fields reach a line: never pass passwords, tokens, card
  * data, addresses or whole messages; e-mails go through log_mask_email.

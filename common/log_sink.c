@@ -8,18 +8,23 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #define WAITING_MAX (256 * 1024)
+#define LAZY_BYTES  (32 * 1024) /* enough company for a write */
+#define LAZY_MS	    50
 
 static struct {
 	pthread_mutex_t lock;
+	pthread_cond_t some; /* a lazy line waits */
 	int fd;
 	bool own;    /* opened by us */
 	bool socket; /* send without waiting */
 	size_t from, to; /* what waits: a ring without wrap, moved down when it empties or fills */
 	char waiting[WAITING_MAX];
-} sink = { .lock = PTHREAD_MUTEX_INITIALIZER, .fd = STDERR_FILENO };
+} sink = { .lock = PTHREAD_MUTEX_INITIALIZER, .some = PTHREAD_COND_INITIALIZER, .fd = STDERR_FILENO };
+static bool lazy; /* the thread that writes late lines runs */
 
 static _Atomic int64_t dropped_ever, dropped_untold;
 
@@ -104,6 +109,58 @@ bool log_sink_write(const char *line, size_t n)
 	/* A line that was begun must be finished, or the next one would be glued to its half: the buffer is then
 	 * empty, so its rest always fits. */
 	ok = (size_t)w == n || keep(line + w, n - (size_t)w);
+	(void)pthread_mutex_unlock(&sink.lock);
+	if (!ok) {
+		atomic_fetch_add(&dropped_ever, 1);
+		atomic_fetch_add(&dropped_untold, 1);
+	}
+	return ok;
+}
+
+/* Runs for ever, asleep while nothing waits. */
+static void *lazy_thread(void *arg)
+{
+	const struct timespec pause = { 0, LAZY_MS * 1000000L };
+
+	(void)arg;
+	for (;;) {
+		(void)pthread_mutex_lock(&sink.lock);
+		while (sink.from == sink.to)
+			(void)pthread_cond_wait(&sink.some, &sink.lock);
+		(void)pthread_mutex_unlock(&sink.lock);
+		(void)nanosleep(&pause, NULL);
+		(void)log_sink_drain();
+	}
+	return NULL;
+}
+
+static void lazy_start(void)
+{
+	pthread_attr_t attr;
+	pthread_t thread;
+
+	(void)pthread_attr_init(&attr);
+	(void)pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
+	(void)pthread_attr_setstacksize(&attr, 64 * 1024);
+	lazy = pthread_create(&thread, &attr, lazy_thread, NULL) == 0;
+	(void)pthread_attr_destroy(&attr);
+}
+
+bool log_sink_write_lazy(const char *line, size_t n)
+{
+	static pthread_once_t once = PTHREAD_ONCE_INIT;
+	bool ok, wake;
+
+	(void)pthread_once(&once, lazy_start);
+	if (!lazy)
+		return log_sink_write(line, n);
+	(void)pthread_mutex_lock(&sink.lock);
+	wake = sink.from == sink.to;
+	if (sink.to - sink.from + n > LAZY_BYTES)
+		(void)drain();
+	ok = keep(line, n);
+	if (wake && ok)
+		(void)pthread_cond_signal(&sink.some);
 	(void)pthread_mutex_unlock(&sink.lock);
 	if (!ok) {
 		atomic_fetch_add(&dropped_ever, 1);

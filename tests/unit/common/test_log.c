@@ -52,6 +52,7 @@ static void drain_more(void)
 
 static void drain(void)
 {
+	log_flush(1000); /* routine lines wait for company */
 	got_len = 0;
 	drain_more();
 }
@@ -288,6 +289,27 @@ static void dead_reader_never_blocks(void **state)
 	assert_int_equal(log_dropped(), lost);
 }
 
+/* Without a flush a routine line comes within moments, and a warning takes all that waited along, in order. */
+static void lazy_lines_come(void **state)
+{
+	int64_t until = mono_ms() + 5000;
+
+	(void)state;
+	log_msg(LVL_INFO, "first", LF_END);
+	got_len = 0;
+	while (!got_len && mono_ms() < until) {
+		sleep_ms(5);
+		drain_more();
+	}
+	assert_non_null(strstr(got, "first"));
+	log_msg(LVL_INFO, "second", LF_END);
+	log_msg(LVL_WARNING, "third", LF_END);
+	got_len = 0;
+	drain_more();
+	assert_non_null(strstr(got, "second"));
+	assert_true(strstr(got, "third") > strstr(got, "second"));
+}
+
 static void closed_reader_is_survived(void **state)
 {
 	(void)state;
@@ -327,6 +349,7 @@ int main(void)
 		T(long_lines_are_cut_but_parse),
 		T(traceparents),
 		T(dead_reader_never_blocks),
+		T(lazy_lines_come),
 		T(closed_reader_is_survived),
 		T(masks),
 	};
