@@ -50,16 +50,16 @@ count_lines() {
 }
 
 add_counts() {
-	local ok bad skip
+	local ok bad skip why
 	ok=$(grep -c '^ok ' "$1")
 	bad=$(grep -c '^FAIL' "$1")
 	skip=$(grep -c '^skip ' "$1")
 	passed=$((passed + ok)) failed=$((failed + bad)) skipped=$((skipped + skip))
 	# Passes are a number; all else is shown.
 	echo "ok    $ok"
-	grep -v '^ok ' "$1"
-	while read -r _ name; do
-		not_run+=("$name")
+	grep -E '^(FAIL|skip |warn |#|      )' "$1"
+	while read -r _ why; do
+		not_run+=("$why")
 	done < <(grep '^skip ' "$1")
 }
 
