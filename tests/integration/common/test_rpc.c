@@ -3,6 +3,7 @@
  * started again as "server <id> <report fd>".
  */
 #include <arpa/inet.h>
+#include <dirent.h>
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <pthread.h>
@@ -22,6 +23,7 @@
 
 #include <cmocka.h>
 
+#include "common/crypto.h"
 #include "common/log.h"
 #include "common/rpc_client.h"
 #include "common/rpc_codec.h"
@@ -768,6 +770,80 @@ static void test_many_clients_leave(void **state)
 	rpc_server_stop(l.srv);
 }
 
+static void remove_folder(const char *dir)
+{
+	struct dirent *ent;
+	DIR *d = opendir(dir);
+
+	assert_non_null(d);
+	while ((ent = readdir(d)))
+		if (*ent->d_name != '.')
+			unlinkat(dirfd(d), ent->d_name, 0);
+	closedir(d);
+	rmdir(dir);
+}
+
+/* --health: the daemon's own address, its own pair key, one line. */
+static void test_health(void **state)
+{
+	struct daemon_conf conf = { .listen = "tcp://127.0.0.1:0", .contexts = 2 };
+	static const struct rpc_service none[] = { { 0 } };
+	char dir[] = "/tmp/test_rpc_health.XXXXXX";
+	struct rpc_keys *keys = NULL;
+	struct rpc_server *srv = NULL;
+	struct err e = { 0 };
+
+	(void)state;
+	assert_non_null(mkdtemp(dir));
+	assert_int_equal(keys_init(dir, &e), OK);
+	assert_int_equal(rpc_keys_load(dir, "cart", &keys, &e), OK);
+	assert_int_equal(rpc_server_start(&conf, "cart", none, keys, NULL, NULL, &srv, &e), OK);
+	conf.keys_dir = dir;
+	conf.listen = strdup(rpc_server_url(srv));
+	assert_int_equal(rpc_health(&conf, "cart"), 0);
+	rpc_server_stop(srv);
+	assert_int_equal(rpc_health(&conf, "cart"), 1);
+	rpc_keys_free(keys);
+	free((char *)(uintptr_t)conf.listen);
+	remove_folder(dir);
+}
+
+/* Only services pull events, and each under its own name: a cursor lets events be dropped. */
+static void test_node_guards(void **state)
+{
+	Common__V1__FetchEventsRequest in = COMMON__V1__FETCH_EVENTS_REQUEST__INIT;
+	Common__V1__LagRequest lag = COMMON__V1__LAG_REQUEST__INIT;
+	struct arena *a = arena_new("test", 1 << 20);
+	struct local l;
+	struct rpc_client *cl;
+	struct call c;
+	void *out = NULL;
+
+	(void)state;
+	start_local(&l, "one");
+	cl = open_client(rpc_server_url(l.srv));
+	call_init_service(&c, "tester", a, 2000);
+	in.consumer = (char *)"checkout";
+	assert_int_equal(rpc_call(cl, &c, "common.v1.Node/FetchEvents", &in.base,
+				  &common__v1__fetch_events_reply__descriptor, &out, NULL),
+			 E_DENIED);
+	in.consumer = (char *)"testers";
+	assert_int_equal(rpc_call(cl, &c, "common.v1.Node/FetchEvents", &in.base,
+				  &common__v1__fetch_events_reply__descriptor, &out, NULL),
+			 E_DENIED);
+	in.consumer = (char *)"tester";
+	c.who = (struct principal){ .kind = WHO_USER, .user_id = "usr_1" };
+	assert_int_equal(rpc_call(cl, &c, "common.v1.Node/FetchEvents", &in.base,
+				  &common__v1__fetch_events_reply__descriptor, &out, NULL),
+			 E_DENIED);
+	assert_int_equal(rpc_call(cl, &c, "common.v1.Node/EventLag", &lag.base, &common__v1__lag_reply__descriptor, &out,
+				  NULL),
+			 E_DENIED);
+	arena_free(a);
+	rpc_client_close(cl);
+	rpc_server_stop(l.srv);
+}
+
 static int setup(void **state)
 {
 	(void)state;
@@ -804,6 +880,8 @@ int main(int argc, char **argv)
 		cmocka_unit_test(test_wrong_key_is_refused),
 		cmocka_unit_test(test_garbage_on_the_port),
 		cmocka_unit_test(test_many_clients_leave),
+		cmocka_unit_test(test_health),
+		cmocka_unit_test(test_node_guards),
 	};
 
 	log_init("test", LVL_ERROR);
