@@ -145,7 +145,7 @@ static void an_event_is_told_signed_and_once(void **state)
 	place_order(ORDER, USER);
 	assert_int_equal(hooks("true"), 1);
 	hooks_on();
-	WAIT_FOR(hooks("state = 'sent' AND http_status = 200") == 1, 5000);
+	WAIT_FOR(hooks("state = 'sent' AND http_status = 200 AND attempts = 1") == 1, 5000);
 	assert_int_equal(received(), 1);
 	body = body_of(0);
 	sig = header_of(0, "Souk-Signature: ");

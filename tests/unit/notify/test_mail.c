@@ -8,6 +8,7 @@
 
 #include <cmocka.h>
 
+#include "common/check.h"
 #include "common/crypto.h"
 #include "services/notify/mail.h"
 #include "services/notify/sender.h"
@@ -99,6 +100,34 @@ static void headers_cannot_be_broken(void **state)
 	assert_int_equal(code, E_INVALID);
 }
 
+/* Base64 in full lines: padding anywhere but at the end would cut the text short for many readers. */
+static void long_texts_come_whole(void **state)
+{
+	struct mail m = good();
+	char text[1001], plain[1001];
+	size_t n = 0, k;
+	enum err_code code;
+	char *s, *p;
+
+	(void)state;
+	memset(text, 'x', 1000);
+	text[1000] = '\0';
+	m.text = text;
+	s = compose(&m, &code);
+	assert_int_equal(code, OK);
+	p = strstr(strstr(s, "Content-Transfer-Encoding"), "\r\n\r\n") + 4;
+	for (char *end; *p != '-'; p = end + 2) {
+		end = strstr(p, "\r\n");
+		assert_true(end - p <= 76);
+		assert_true(base64_decode(p, (size_t)(end - p), (uint8_t *)plain + n, sizeof(plain) - n, &k));
+		assert_true(p[strcspn(p, "=\r")] == '\r' || end[2] == '-');
+		n += k;
+	}
+	assert_int_equal(n, 1000);
+	assert_memory_equal(plain, text, 1000);
+	free(s);
+}
+
 static void addresses(void **state)
 {
 	static const char *const ok[] = { "a@b", "ada.lovelace+shop@example.co.uk", "o'brien@example.com", "x_y-z@a-b.example" };
@@ -142,6 +171,7 @@ static void encoded_words_give_the_text_back(void **state)
 
 		assert_non_null(end);
 		assert_true(base64_decode(p + 10, (size_t)(end - p - 10), (uint8_t *)plain + n, sizeof(plain) - n, &k));
+		assert_true(utf8_valid(plain + n, k)); /* no character is cut in two */
 		n += k;
 		p = end + 2;
 	}
@@ -178,7 +208,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_plain_mail),	     cmocka_unit_test(headers_cannot_be_broken),
-		cmocka_unit_test(addresses),	     cmocka_unit_test(encoded_words_give_the_text_back),
+		cmocka_unit_test(long_texts_come_whole), cmocka_unit_test(addresses),
+		cmocka_unit_test(encoded_words_give_the_text_back),
 		cmocka_unit_test(back_off_doubles_up_to_its_end),
 		cmocka_unit_test(webhook_signature_is_what_receivers_compute),
 	};

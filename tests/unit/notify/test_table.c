@@ -80,7 +80,8 @@ static const char *text_at(const json_t *o, const char *a, const char *b)
 
 static void an_event_as_json(void **state)
 {
-	Events__V1__OrderLine line = EVENTS__V1__ORDER_LINE__INIT, *lines[2] = { &line, &line };
+	Events__V1__OrderLine first = EVENTS__V1__ORDER_LINE__INIT, line = EVENTS__V1__ORDER_LINE__INIT;
+	Events__V1__OrderLine *lines[2] = { &first, &line };
 	Events__V1__OrderPlaced m = EVENTS__V1__ORDER_PLACED__INIT;
 	Common__V1__Money total = COMMON__V1__MONEY__INIT;
 	json_t *o, *data;
