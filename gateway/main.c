@@ -1,5 +1,6 @@
 /* souk-gateway: REST in front of the daemons. */
 #include <malloc.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "common/admin.h"
@@ -22,6 +23,28 @@ static int check(const struct gw_conf *conf, struct err *e)
 	return EXIT_SUCCESS;
 }
 
+enum { MODE_OPENAPI = DAEMON_EXTRA };
+
+static const struct daemon_mode_arg modes[] = {
+	{ "--openapi", MODE_OPENAPI, false, "prints the OpenAPI document and exits" },
+	{ NULL, 0, false, NULL },
+};
+
+static int print_openapi(struct err *e)
+{
+	struct router *r;
+	struct buf b;
+
+	if (router_new(gateway_services, &r, e))
+		return daemon_fail(e);
+	buf_init(&b, 8 << 20);
+	openapi_make(&b, r);
+	puts(buf_cstr(&b));
+	buf_free(&b);
+	router_free(r);
+	return EXIT_SUCCESS;
+}
+
 int main(int argc, char **argv)
 {
 	static struct gateway gw;
@@ -30,11 +53,13 @@ int main(int argc, char **argv)
 	struct admin *admin;
 	struct gw_conf conf = { 0 };
 	struct err e = { 0 };
-	enum daemon_mode mode = daemon_init("gateway", argc, argv);
+	int mode = daemon_init_modes("gateway", argc, argv, modes);
 	enum log_level level;
 
 	/* Many threads allocate little: a heap for each pair of cores is plenty. */
 	mallopt(M_ARENA_MAX, 4);
+	if (mode == MODE_OPENAPI)
+		return print_openapi(&e);
 	if (conf_load(gateway_keys, &conf, &e))
 		return daemon_fail(&e);
 	if (mode == DAEMON_PRINT_CONFIG)

@@ -285,6 +285,7 @@ static struct world {
 	struct gateway gw;
 	struct gateway_front *front;
 	int port;
+	bool stale; /* gateway_up: identity has not been heard of */
 } w;
 
 UNUSED static struct gw_conf world_conf(void)
@@ -313,7 +314,8 @@ UNUSED static void gateway_up(const struct gw_conf *conf)
 	buf_init(&jwks, 65536);
 	jws_jwks(w.signing, &jwks);
 	assert_int_equal(auth_set_keys(w.gw.auth, jwks.data, jwks.len, &e), OK);
-	auth_mark_fresh(w.gw.auth);
+	if (!w.stale)
+		auth_mark_fresh(w.gw.auth);
 	buf_free(&jwks);
 	w.port = gateway_port(w.front);
 }
