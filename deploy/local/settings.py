@@ -23,7 +23,11 @@ class Problem(Exception):
 
 
 def say(text):
-    print(text, flush=True)
+    """A line for the person. Whoever read it may have gone (`make up | head`); that ends nothing."""
+    try:
+        print(text, flush=True)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 class Settings:
