@@ -6,9 +6,9 @@ print(d)' "$1"; }
 json='Content-Type: application/json'
 
 # a product, a variant of it that is in stock, a guest's cart
-PRODUCT=$(curl -s "$S/api/products?in_stock=true&limit=1" | j data.0.id)
+PRODUCT=$(curl -s "$S/api/products?vendor=harbour-goods&in_stock=true&limit=1" | j data.0.id)
 VARIANT=$(curl -s "$S/api/products/$PRODUCT" | python3 -c 'import json,sys
-print(next(v["id"] for v in json.load(sys.stdin)["variants"] if v["availability"]=="in"))')
+print(next(v["id"] for v in json.load(sys.stdin)["variants"] if v["availability"]!="out"))')
 CART=$(curl -s $S/api/cart/items -H "$json" -d "{\"variant_id\":\"$VARIANT\",\"qty\":1}" | j cart_token)
 
 # what it will cost, then the checkout: stock is reserved, the price is frozen

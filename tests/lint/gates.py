@@ -369,6 +369,15 @@ def _parts():
     return {"common", "gateway", "sandbox", "soukctl", "support", "proto"} | {p.split("/")[1] for p in files("", under="services/")}
 
 
+def readme_tour():
+    """The tour in the README is the one that `up` prints."""
+    tour = read("deploy/local/tour.sh").split("\n", 1)[1]
+    for mark, address in (("@URL@", "8080"), ("@SANDBOX@", "8090"), ("@MAIL@", "8026")):
+        tour = tour.replace(mark, f"http://127.0.0.1:{address}")
+    if tour not in read("README.md"):
+        yield "README.md: the tour is not that of deploy/local/tour.sh"
+
+
 def scripts_parse():
     for path in files(".sh") + [".ci/run"]:
         if os.path.exists(os.path.join(ROOT, path)):
@@ -397,6 +406,7 @@ GATES = [
     ("settings", "settings are documented", settings_documented),
     ("paths", "no machine paths, no secrets", machine_paths),
     ("tests", "every test file has a runner", tests_registered),
+    ("readme", "the README's tour is the one that runs", readme_tour),
     ("scripts", "scripts parse", scripts_parse),
 ]
 WARNINGS = [("long", "files over 800 lines", long_files)]

@@ -38,7 +38,7 @@ class Lines(unittest.TestResult):
     def show(test, text):
         print(f"FAIL  {short(test)}", flush=True)
         for line in text.rstrip().splitlines()[-30:]:
-            print(f"      {line}", flush=True)
+            print(f"      {line[:400]}", flush=True)
 
 
 def short(test):
