@@ -27,7 +27,7 @@ class Shop:
         with open(os.path.join(run_dir, "keys", "local.json")) as f:
             keys = json.load(f)
         at = "http://127.0.0.1:{}".format
-        return cls(at(ports["http"]), at(ports["mail"]), at(ports["sandbox"]), keys.get("stripe_publishable_key"),
+        return cls(at(ports["http"]), at(ports["mail"]), at(ports["sandbox"]), keys.get("pay_publishable_key"),
                    patience)
 
     def guest(self):

@@ -106,10 +106,10 @@ def gateway_env(s):
 
 def checkout_env(s):
     return {
-        "STRIPE_URL": s.sandbox_url,
-        "STRIPE_SECRET_KEY": s.secret("stripe_secret_key", "sk_test_"),
-        "STRIPE_PUBLISHABLE_KEY": s.secret("stripe_publishable_key", "pk_test_"),
-        "STRIPE_WEBHOOK_SECRET": s.secret("stripe_webhook_secret", "whsec_"),
+        "CHECKOUT_PAY_URL": s.sandbox_url,
+        "CHECKOUT_PAY_KEY": s.secret("pay_secret_key", "sk_test_"),
+        "CHECKOUT_PAY_PUBLISHABLE_KEY": s.secret("pay_publishable_key", "pk_test_"),
+        "CHECKOUT_PAY_WEBHOOK_SECRETS": s.secret("pay_webhook_secret", "whsec_"),
     }
 
 
@@ -133,10 +133,10 @@ def sandbox_env(s):
     return {
         "SANDBOX_LISTEN": f"127.0.0.1:{s.ports['sandbox']}",
         "SANDBOX_PUBLIC_URL": s.sandbox_url,
-        "SANDBOX_SECRET_KEY": s.secret("stripe_secret_key", "sk_test_"),
-        "SANDBOX_PUBLISHABLE_KEY": s.secret("stripe_publishable_key", "pk_test_"),
+        "SANDBOX_SECRET_KEY": s.secret("pay_secret_key", "sk_test_"),
+        "SANDBOX_PUBLISHABLE_KEY": s.secret("pay_publishable_key", "pk_test_"),
         "SANDBOX_WEBHOOK_URL": f"http://127.0.0.1:{s.ports['http']}/api/webhooks/stripe",
-        "SANDBOX_WEBHOOK_SECRET": s.secret("stripe_webhook_secret", "whsec_"),
+        "SANDBOX_WEBHOOK_SECRET": s.secret("pay_webhook_secret", "whsec_"),
         "SANDBOX_STATE_FILE": os.path.join(s.run_dir, "sandbox.journal"),
     }
 

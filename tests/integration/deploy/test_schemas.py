@@ -63,7 +63,7 @@ class Schemas(unittest.TestCase):
         up = daemon.upper()
         return {"PATH": os.environ["PATH"], f"{up}_PG_DSN": cls.dsn(f"souk_{daemon}"),
                 f"{up}_PG_MIGRATE_DSN": cls.dsn("souk_migrate"), "SOUK_KEYS_DIR": cls.keys.name,
-                "STRIPE_SECRET_KEY": "sk_test_x", "STRIPE_WEBHOOK_SECRET": "whsec_x",
+                "CHECKOUT_PAY_KEY": "sk_test_x", "CHECKOUT_PAY_WEBHOOK_SECRETS": "whsec_x",
                 **{k: v for k, v in os.environ.items() if k.endswith("SAN_OPTIONS")}}
 
     @classmethod
