@@ -33,7 +33,7 @@ const struct conf_key gateway_keys[] = {
 	PEER(4, "CHECKOUT", "7005", "7105"),
 	PEER(5, "NOTIFY", "7008", "7108"),
 	CONF(gw_conf, threads, "GATEWAY_THREADS", "128", 2, 4096, 0, "connections served at once"),
-	CONF(gw_conf, conns_per_addr, "GATEWAY_CONNS_PER_ADDR", "96", 0, 4096, 0,
+	CONF(gw_conf, conns_per_addr, "GATEWAY_CONNS_PER_ADDR", "112", 0, 4096, 0,
 	     "connections of one address; 0: no limit; trusted proxies are exempt"),
 	CONF(gw_conf, inflight_max, "GATEWAY_INFLIGHT", "96", 1, 4096, 0,
 	     "requests waiting for daemons at once; more are answered 503"),

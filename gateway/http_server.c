@@ -414,7 +414,7 @@ void http_close(struct http_conn *c)
 
 bool http_crowded(const struct http_conn *c)
 {
-	return atomic_load_explicit(&c->srv->busy, memory_order_relaxed) * 4 > c->srv->conf.threads * 3;
+	return atomic_load_explicit(&c->srv->busy, memory_order_relaxed) * 10 > c->srv->conf.threads * 9;
 }
 
 int http_server_port(const struct http_server *s)

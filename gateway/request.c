@@ -8,7 +8,7 @@
 #include "gateway/gateway.h"
 #include "gateway/json_pb.h"
 
-enum { DRAIN_BYTES = 256 * 1024, DRAIN_MS = 1000 };
+enum { DRAIN_BYTES = 256 * 1024, DRAIN_MS = 1000, OUT_KEEP = 64 * 1024 };
 
 struct rpc_client *gw_client(const struct gateway *gw, const char *service)
 {
@@ -151,6 +151,9 @@ static int finish(struct exchange *x)
 	if (unread)
 		drain(x);
 	auth_release(x->gw->auth, x->token);
+	/* One large answer per thread would add up to a lot. */
+	if (x->w->out.cap > OUT_KEEP)
+		buf_free(&x->w->out);
 	log_ctx_clear();
 	return x->status;
 }

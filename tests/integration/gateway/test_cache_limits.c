@@ -398,6 +398,37 @@ static void guarded(void **state)
 	assert_string_equal(header_of(my_answer(), "Connection"), "close");
 }
 
+/* More requests at the daemons than allowed: the rest is told so at once instead of queueing. */
+static void shed(void **state)
+{
+	struct gw_conf c = world_conf();
+	struct reader r[6];
+	char id[16];
+	int served = 0, refused = 0;
+
+	(void)state;
+	c.inflight_max = 2;
+	limited(&c);
+	atomic_store(&fake.hold, 1);
+	for (size_t i = 0; i < ARRAY_LEN(r); i++) {
+		snprintf(id, sizeof id, "shed%zu", i);
+		start(&r[i], target(id));
+	}
+	sleep_ms(400);
+	atomic_store(&fake.hold, 0);
+	for (size_t i = 0; i < ARRAY_LEN(r); i++) {
+		pthread_join(r[i].thread, NULL);
+		served += r[i].status == 200;
+		refused += r[i].status == 503;
+		if (r[i].status == 503)
+			assert_true(r[i].ms < 400);
+	}
+	assert_int_equal(served, 2);
+	assert_int_equal(refused, 4);
+	c = world_conf();
+	limited(&c);
+}
+
 static void without_redis(void **state)
 {
 	struct gw_conf c = world_conf();
@@ -433,6 +464,7 @@ int main(void)
 		cmocka_unit_test(users_are_counted_exactly),
 		cmocka_unit_test(addresses_are_counted),
 		cmocka_unit_test(guarded),
+		cmocka_unit_test(shed),
 		cmocka_unit_test(without_redis),
 	};
 
