@@ -56,6 +56,7 @@ CREATE TABLE checkout.checkout (
 -- One live checkout per cart. Those that can only end in a refund do not stand in the way of a new one.
 CREATE UNIQUE INDEX checkout_live ON checkout.checkout (cart_id)
 	WHERE state NOT IN ('ordered', 'cancelled', 'expired', 'refunded', 'refund_due', 'refunding');
+CREATE INDEX checkout_cart ON checkout.checkout (cart_id, cart_version) WHERE state = 'ordered';
 CREATE INDEX checkout_due ON checkout.checkout (next_at) WHERE next_at IS NOT NULL;
 CREATE INDEX checkout_user ON checkout.checkout (user_id, id) WHERE user_id IS NOT NULL;
 
@@ -71,16 +72,21 @@ CREATE TABLE checkout.payment_attempt (
 	PRIMARY KEY (checkout_id, n)
 );
 
--- The provider's events, each handled once. A hint only: what is true is asked of the provider.
+-- The provider's events, each kept once and then worked on until handled. A hint only: what is true is asked of the
+-- provider.
 CREATE TABLE checkout.provider_event (
 	id          text COLLATE "C" PRIMARY KEY,
 	type        text NOT NULL,
 	object_id   text COLLATE "C" NOT NULL,
-	checkout_id text COLLATE "C",
-	parked      text, -- why nobody can handle it: unknown, livemode
+	intent_id   text COLLATE "C" NOT NULL,
+	checkout_id text COLLATE "C" NOT NULL, -- as its metadata say, or ''
+	parked      text,        -- why nobody can handle it: unknown, livemode
+	tries       integer NOT NULL DEFAULT 0,
+	next_at     timestamptz DEFAULT now(), -- NULL: handled, parked, or of no interest
 	received_at timestamptz NOT NULL DEFAULT now()
 );
-CREATE INDEX provider_event_parked ON checkout.provider_event (received_at) WHERE parked IS NOT NULL;
+CREATE INDEX provider_event_due ON checkout.provider_event (next_at) WHERE next_at IS NOT NULL;
+CREATE INDEX provider_event_age ON checkout.provider_event (received_at);
 
 -- Money that the provider holds for us.
 CREATE TABLE checkout.payment (

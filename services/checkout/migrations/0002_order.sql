@@ -5,7 +5,8 @@ CREATE TABLE checkout.order_number (
 	year integer PRIMARY KEY,
 	last bigint NOT NULL
 );
--- "2026-0000123", counted per year; the year's row is locked until the order commits, so it comes last.
+-- "2026-0000123", counted per year. The year's row is locked until the order commits, so the order's row is written last,
+-- after its parts.
 CREATE FUNCTION checkout.next_order_number() RETURNS text LANGUAGE sql AS $$
 	INSERT INTO checkout.order_number AS o (year, last) VALUES (extract(year FROM now() AT TIME ZONE 'UTC')::integer, 1)
 	ON CONFLICT (year) DO UPDATE SET last = o.last + 1
@@ -53,7 +54,7 @@ CREATE INDEX orders_email ON checkout.orders (email_index) WHERE email_index IS 
 
 CREATE TABLE checkout.vendor_order (
 	id             text COLLATE "C" PRIMARY KEY,
-	order_id       text COLLATE "C" NOT NULL REFERENCES checkout.orders (id),
+	order_id       text COLLATE "C" NOT NULL REFERENCES checkout.orders (id) DEFERRABLE INITIALLY DEFERRED,
 	vendor_id      text COLLATE "C" NOT NULL,
 	vendor_name    text NOT NULL,
 	currency       text NOT NULL,
@@ -81,7 +82,7 @@ CREATE TABLE checkout.vendor_order (
 CREATE INDEX vendor_order_vendor ON checkout.vendor_order (vendor_id, placed_at DESC, id DESC);
 
 CREATE TABLE checkout.order_line (
-	order_id       text COLLATE "C" NOT NULL REFERENCES checkout.orders (id),
+	order_id       text COLLATE "C" NOT NULL REFERENCES checkout.orders (id) DEFERRABLE INITIALLY DEFERRED,
 	variant_id     text COLLATE "C" NOT NULL,
 	vendor_order_id text COLLATE "C" NOT NULL REFERENCES checkout.vendor_order (id),
 	position       integer NOT NULL,

@@ -1,0 +1,50 @@
+/* Statements that write an order's rows, payments and saga refunds. Amounts are minor units. */
+#ifndef SOUK_CHECKOUT_ORDER_DB_H
+#define SOUK_CHECKOUT_ORDER_DB_H
+
+#include "common/pg.h"
+
+struct order_new {
+	const char *id, *checkout_id, *pi_id /* NULL: free */, *reservation_key, *user_id, *currency, *locale, *shipping_name;
+	int64_t subtotal, discount, shipping, tax, tax_added, total;
+	int32_t item_count;
+	struct pg_bytes email_index, discounts, person;
+};
+/* The order's row, last of all its parts. */
+MUST_CHECK enum err_code order_db_insert(struct pg *, const struct order_new *, struct err *);
+
+/* Columns of the parts; every array has n entries. */
+struct vendor_new {
+	const char **id, **vendor_id, **name;
+	int64_t *subtotal, *discount, *shipping, *tax, *tax_added, *total, *commission;
+	size_t n;
+};
+MUST_CHECK enum err_code order_db_insert_vendors(struct pg *, struct arena *, const char *order_id, const char *currency,
+						 const struct vendor_new *, struct err *);
+struct line_new {
+	const char **variant_id, **vendor_order_id, **product_id, **sku, **title, **variant_title, **image_key;
+	int64_t *qty, *unit, *subtotal, *discount, *tax, *tax_added, *tax_bp, *total, *commission_bp, *commission;
+	size_t n;
+};
+MUST_CHECK enum err_code order_db_insert_lines(struct pg *, struct arena *, const char *order_id,
+					       const struct line_new *, struct err *);
+/* Sale and commission of each vendor order. */
+MUST_CHECK enum err_code order_db_book_sale(struct pg *, const char *order_id, struct err *);
+
+/* Once per intent. */
+MUST_CHECK enum err_code order_db_payment_put(struct pg *, const char *id, const char *checkout_id, const char *pi_id,
+					      const char *currency, int64_t captured, struct err *);
+/* A refund of all that is left of the checkout's payment, outside any order; once. */
+MUST_CHECK enum err_code order_db_owe(struct pg *, const char *id, const char *checkout_id, const char *pi_id,
+				      const char *reason, struct err *);
+struct owed_row {
+	const char *id;
+	int64_t amount_minor;
+};
+MUST_CHECK enum err_code order_db_owed(struct pg *, struct arena *, const char *pi_id, struct owed_row **row_r,
+				       bool *found_r, struct err *);
+MUST_CHECK enum err_code order_db_owed_done(struct pg *, const char *pi_id, const char *provider_id, struct err *);
+
+extern const struct pg_stmt *const order_db_stmts[];
+
+#endif
