@@ -6,8 +6,12 @@
 #include <stdio.h>
 #include <string.h>
 
+#include <nng/nng.h>
+#include <nng/protocol/pubsub0/pub.h>
+
 #include <cmocka.h>
 
+#include "common.pb-c.h"
 #include "common/doorbell.h"
 #include "common/log.h"
 #include "common/timeutil.h"
@@ -186,6 +190,62 @@ static void test_slow_listener_sees_a_gap(void **state)
 	doorbell_close(b);
 }
 
+static void send_ring(nng_socket pub, const char *instance, uint64_t seq)
+{
+	Common__V1__Ring r = COMMON__V1__RING__INIT;
+	uint8_t buf[256];
+	size_t n;
+
+	r.source = (char *)"catalog";
+	r.instance = (char *)instance;
+	r.has_seq = 1;
+	r.seq = seq;
+	n = common__v1__ring__pack(&r, buf);
+	assert_int_equal(nng_send(pub, buf, n, 0), 0);
+}
+
+/* Rings of our own making: numbers that jump, another instance, and what is no ring at all. */
+static void test_gaps_are_counted(void **state)
+{
+	nng_socket pub;
+	nng_listener nl;
+	struct doorbell_listener *l;
+	struct heard h;
+	char *url;
+	int i;
+
+	(void)state;
+	assert_int_equal(nng_pub0_open(&pub), 0);
+	assert_int_equal(nng_listener_create(&nl, pub, "tcp://127.0.0.1:0"), 0);
+	assert_int_equal(nng_listener_start(nl, 0), 0);
+	assert_int_equal(nng_listener_get_string(nl, NNG_OPT_URL, &url), 0);
+	l = listen_to(url, &h);
+	for (i = 0; i < 300 && !get(&h, &h.rings); i++) { /* until it is connected */
+		send_ring(pub, "run_1", 5);
+		sleep_ms(10);
+	}
+	sleep_ms(50);
+	i = get(&h, &h.gaps);
+	assert_true(i >= 1);
+	send_ring(pub, "run_1", 6);
+	send_ring(pub, "run_1", 7);
+	WAIT_FOR(get(&h, &h.rings) >= 3, 1000);
+	sleep_ms(30);
+	assert_int_equal(get(&h, &h.gaps), i);
+	send_ring(pub, "run_1", 9);
+	WAIT_FOR(get(&h, &h.gaps) == i + 1, 1000);
+	send_ring(pub, "run_2", 10);
+	WAIT_FOR(get(&h, &h.gaps) == i + 2, 1000);
+	assert_int_equal(nng_send(pub, (void *)(uintptr_t)"garbage", 7, 0), 0);
+	send_ring(pub, "run_2", 11);
+	send_ring(pub, "run_2", 12);
+	WAIT_FOR(get(&h, &h.rings) >= 7, 1000);
+	assert_int_equal(get(&h, &h.gaps), i + 2);
+	doorbell_unlisten(l);
+	nng_strfree(url);
+	nng_close(pub);
+}
+
 static void test_two_sources_one_dead(void **state)
 {
 	struct doorbell *b = open_bell("tcp://127.0.0.1:0"), *c = open_bell("tcp://127.0.0.1:0");
@@ -216,6 +276,7 @@ int main(void)
 		cmocka_unit_test(test_what_does_not_fit_is_a_gap),
 		cmocka_unit_test(test_restart_and_loss_are_gaps),
 		cmocka_unit_test(test_slow_listener_sees_a_gap),
+		cmocka_unit_test(test_gaps_are_counted),
 		cmocka_unit_test(test_two_sources_one_dead),
 	};
 

@@ -1,6 +1,6 @@
 /*
  * rpc_server and rpc_client together over TCP. Peers that must die or freeze are processes of their own: this program
- * started again as "server <id> <report fd>".
+ * started again as "server <id> [url]".
  */
 #include <arpa/inet.h>
 #include <dirent.h>
@@ -43,9 +43,11 @@ struct local { /* a server in this process */
 
 static struct rpc_keys *server_keys, *client_keys;
 
+static const char *listen_url = "tcp://127.0.0.1:0";
+
 static void start_local_conf(struct local *l, const char *id, int contexts, int drain_ms, int report_fd)
 {
-	struct daemon_conf conf = { .listen = "tcp://127.0.0.1:0", .contexts = contexts, .drain_ms = drain_ms };
+	struct daemon_conf conf = { .listen = listen_url, .contexts = contexts, .drain_ms = drain_ms };
 	struct err e = { 0 };
 
 	memset(l, 0, sizeof(*l));
@@ -128,11 +130,11 @@ struct child {
 	char url[128];
 };
 
-static void spawn(struct child *ch, const char *id)
+static void spawn_at(struct child *ch, const char *id, const char *url)
 {
 	posix_spawn_file_actions_t fa;
 	int out[2], report[2];
-	char *argv[] = { "test_rpc", "server", (char *)id, NULL };
+	char *argv[] = { "test_rpc", "server", (char *)id, (char *)(uintptr_t)url, NULL };
 	ssize_t n;
 
 	assert_int_equal(pipe2(out, O_CLOEXEC), 0);
@@ -151,6 +153,11 @@ static void spawn(struct child *ch, const char *id)
 	ch->report = report[0];
 }
 
+static void spawn(struct child *ch, const char *id)
+{
+	spawn_at(ch, id, NULL);
+}
+
 static int executions(struct child *ch)
 {
 	char buf[1024];
@@ -166,12 +173,13 @@ static void reap(struct child *ch)
 	close(ch->report);
 }
 
-static void serve(const char *id)
+static void serve(const char *id, const char *url)
 {
 	static struct local l;
 
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	server_keys = echo_keys("echo", "tester", "echo", NULL);
+	listen_url = url ? url : listen_url;
 	start_local_conf(&l, id, 8, 0, 3);
 	printf("%s", rpc_server_url(l.srv));
 	fclose(stdout);
@@ -415,6 +423,36 @@ static void test_killed_peer(void **state)
 	reap(&b);
 }
 
+/* The process dies and another takes its address: the new one must not be given the old one's request. */
+static void test_restarted_peer_does_not_run_it_again(void **state)
+{
+	struct child a, again;
+	struct rpc_client *cl;
+	struct load ld = { .method = "Do", .text = "sleep 1500", .calls = 1 };
+	pthread_t t;
+
+	(void)state;
+	spawn(&a, "a");
+	ld.cl = cl = open_client(a.url);
+	assert_answer(cl, "Get", "warm", "warm");
+	(void)executions(&a);
+	pthread_create(&t, NULL, load_run, &ld);
+	WAIT_FOR(executions(&a), 2000);
+	kill(a.pid, SIGKILL);
+	waitpid(a.pid, NULL, 0);
+	spawn_at(&again, "again", a.url);
+	pthread_join(t, NULL);
+	assert_int_equal(atomic_load(&ld.failed), 1);
+	assert_non_null(strstr(ld.first_error, "rpc.outcome_unknown"));
+	WAIT_FOR(rpc_client_up(cl), 3000);
+	sleep_ms(100);
+	assert_int_equal(executions(&again), 0);
+	assert_answer(cl, "Get", "id", "again");
+	rpc_client_close(cl);
+	close(a.report);
+	reap(&again);
+}
+
 static void test_keyed_write_repeats(void **state)
 {
 	static const uint8_t fingerprint[32];
@@ -493,7 +531,7 @@ static void test_stuck_peer_is_ejected(void **state)
 	rpc_server_stop(b.srv);
 }
 
-static void test_drain_loses_nothing(void **state)
+static void drain_under_load(int drain_ms)
 {
 	struct local a, b;
 	atomic_int stop = 0;
@@ -502,8 +540,7 @@ static void test_drain_loses_nothing(void **state)
 	char urls[300];
 	int i, seen;
 
-	(void)state;
-	start_local_conf(&a, "a", 8, 150, 0);
+	start_local_conf(&a, "a", 8, drain_ms, 0);
 	start_local(&b, "b");
 	snprintf(urls, sizeof(urls), "%s,%s", rpc_server_url(a.srv), rpc_server_url(b.srv));
 	ld.cl = open_client(urls);
@@ -521,6 +558,13 @@ static void test_drain_loses_nothing(void **state)
 	assert_int_equal(atomic_load(&ld.ok), atomic_load(&a.echo.executed) + atomic_load(&b.echo.executed));
 	rpc_client_close(ld.cl);
 	rpc_server_stop(b.srv);
+}
+
+static void test_drain_loses_nothing(void **state)
+{
+	(void)state;
+	drain_under_load(150); /* the flag in the replies moves the callers away */
+	drain_under_load(0);   /* no time for that: what is refused goes to the other one */
 }
 
 static void test_restart_is_found(void **state)
@@ -870,6 +914,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(test_sizes),
 		cmocka_unit_test(test_balance),
 		cmocka_unit_test(test_killed_peer),
+		cmocka_unit_test(test_restarted_peer_does_not_run_it_again),
 		cmocka_unit_test(test_keyed_write_repeats),
 		cmocka_unit_test(test_stuck_peer_is_ejected),
 		cmocka_unit_test(test_drain_loses_nothing),
@@ -885,7 +930,7 @@ int main(int argc, char **argv)
 	};
 
 	log_init("test", LVL_ERROR);
-	if (argc == 3 && !strcmp(argv[1], "server"))
-		serve(argv[2]);
+	if (argc >= 3 && !strcmp(argv[1], "server"))
+		serve(argv[2], argv[3]);
 	return cmocka_run_group_tests(tests, setup, teardown);
 }

@@ -256,7 +256,7 @@ static Common__V1__Request *full_request(void)
 	return common__v1__request__unpack(NULL, b.len, b.data);
 }
 
-enum { TAMPERS = 25 };
+enum { TAMPERS = 26 };
 
 /* Changes one thing; each is covered by the MAC. */
 static void tamper(Common__V1__Request *r, int what)
@@ -315,11 +315,19 @@ static void tamper(Common__V1__Request *r, int what)
 	case 23:
 		r->has_mac = 0;
 		break;
-	case 24: /* moves a byte over the border of two fields */
-		memmove(p->user_id, p->user_id + 1, strlen(p->user_id));
+	case 24: /* the right MAC and one byte more */
+		old = (char *)r->mac.data;
+		r->mac.data = malloc(33);
+		memcpy(r->mac.data, old, 32);
+		r->mac.data[32] = 0;
+		r->mac.len = 33;
+		free(old);
+		break;
+	case 25: /* the last letter of one field becomes the first of the next */
 		old = p->session_id;
 		p->session_id = malloc(strlen(old) + 2);
-		snprintf(p->session_id, strlen(old) + 2, "u%s", old);
+		snprintf(p->session_id, strlen(old) + 2, "%c%s", p->user_id[strlen(p->user_id) - 1], old);
+		p->user_id[strlen(p->user_id) - 1] = '\0';
 		free(old);
 		break;
 	default:
@@ -391,6 +399,29 @@ static void test_age_and_names(void **state)
 	resign(r);
 	expect(repack(r), E_DENIED, "rpc.untrusted");
 	common__v1__request__free_unpacked(r, NULL);
+}
+
+/* What this daemon itself sent to another, thrown back at it: the key is in its ring, the callee is not it. */
+static void test_reflected(void **state)
+{
+	struct rpc_keys *own = rpc_keys_new("echo");
+	const struct rpc_env env = { .self = "echo", .bound = bound, .keys = own, .svc = &echo };
+	Common__V1__Request r = request_of("echo.v1.Echo/Do");
+	Common__V1__Json in = COMMON__V1__JSON__INIT;
+	Common__V1__Reply *reply;
+	struct pg_bytes bytes;
+	struct err e = { 0 };
+
+	(void)state;
+	rpc_keys_add(own, "echo", "kart", pair_key);
+	r.caller = (char *)"echo";
+	r.callee = (char *)"kart";
+	assert_int_equal(rpc_request_pack(arena, own, &r, (struct rpc_body){ .msg = &in.base }, &bytes, &e), OK);
+	bytes = rpc_dispatch(&env, arena, bytes.data, bytes.len);
+	reply = common__v1__reply__unpack(NULL, bytes.len, bytes.data);
+	assert_int_equal(reply->code, E_DENIED);
+	common__v1__reply__free_unpacked(reply, NULL);
+	rpc_keys_free(own);
 }
 
 static void test_garbage(void **state)
@@ -579,6 +610,7 @@ int main(void)
 		cmocka_unit_test_teardown(test_keys_of_requests, reset),
 		cmocka_unit_test_teardown(test_tampered, reset),
 		cmocka_unit_test_teardown(test_age_and_names, reset),
+		cmocka_unit_test_teardown(test_reflected, reset),
 		cmocka_unit_test_teardown(test_garbage, reset),
 		cmocka_unit_test_teardown(test_bad_payload, reset),
 		cmocka_unit_test_teardown(test_counted, reset),
