@@ -1,6 +1,7 @@
 #include "common/daemon.h"
 
 #include <errno.h>
+#include <malloc.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -120,6 +121,13 @@ int daemon_init_modes(const char *name, int argc, char **argv, const struct daem
 {
 	int mode;
 
+	/*
+	 * Many threads, little memory: without these glibc gives each few threads a heap of their own and, after one large
+	 * request, stops returning freed memory.
+	 */
+	mallopt(M_ARENA_MAX, 4);
+	mallopt(M_MMAP_THRESHOLD, 256 << 10);
+	mallopt(M_TRIM_THRESHOLD, 512 << 10);
 	(void)snprintf(self.name, sizeof(self.name), "%s", name);
 	mode = parse_flags(argc, argv, extra);
 	signals_block();
