@@ -42,6 +42,9 @@ function(souk_add_tests)
 				target_link_libraries(${name} PRIVATE souk_${part})
 			endif()
 			target_link_libraries(${name} PRIVATE souk_test_support souk_common souk::cmocka souk::ssl)
+			if(name MATCHES "^integration_checkout_" AND TARGET souk-sandbox)
+				add_dependencies(${name} souk-sandbox) # started beside it
+			endif()
 			add_test(NAME ${name} COMMAND ${name})
 			set_tests_properties(${name} PROPERTIES LABELS ${kind} TIMEOUT 120
 				WORKING_DIRECTORY ${CMAKE_SOURCE_DIR}

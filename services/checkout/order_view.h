@@ -4,7 +4,7 @@
 
 #include "checkout.pb-c.h"
 #include "services/checkout/checkout.h"
-#include "services/checkout/order_read.h"
+#include "services/checkout/order_db_read.h"
 
 struct order_parts {
 	struct order_row *order;

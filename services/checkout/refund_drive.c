@@ -9,7 +9,7 @@
 #include "events.pb-c.h"
 #include "services/checkout/checkout_remote.h"
 #include "services/checkout/frozen.h"
-#include "services/checkout/order_read.h"
+#include "services/checkout/order_db_read.h"
 #include "services/checkout/pay.h"
 #include "services/checkout/refund_db.h"
 

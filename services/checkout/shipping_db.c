@@ -6,8 +6,7 @@
 static const struct pg_col tax_cols[] = {
 	T(id), T(country), T(region), T(tax_class), T(name), T(rate_bp), T(included), T(version),
 };
-#define TAX_SQL                                                                                                       \
-	"SELECT t.id, t.country, t.region, t.tax_class, t.name, t.rate_bp, t.included, t.version FROM checkout.tax_rate t"
+#define TAX_COLUMNS "t.id, t.country, t.region, t.tax_class, t.name, t.rate_bp, t.included, t.version"
 #define TAX_ROW .col = tax_cols, .ncol = ARRAY_LEN(tax_cols), .row_size = sizeof(struct tax_rate_row)
 
 static const struct pg_stmt tax_insert = {
@@ -15,10 +14,10 @@ static const struct pg_stmt tax_insert = {
 	.sql = "INSERT INTO checkout.tax_rate (id, country, region, tax_class, name, rate_bp, included)"
 	       " VALUES ($1, $2, $3, $4, $5, $6::int, $7::bool)",
 };
-static const struct pg_stmt tax_get = { .name = "tax_get", .sql = TAX_SQL " WHERE t.id = $1", TAX_ROW };
+static const struct pg_stmt tax_get = { .name = "tax_get", .sql = "SELECT " TAX_COLUMNS " FROM checkout.tax_rate t WHERE t.id = $1", TAX_ROW };
 static const struct pg_stmt tax_page = {
 	.name = "tax_page",
-	.sql = TAX_SQL " WHERE ($1::text IS NULL OR t.country = $1) AND t.id > $2 ORDER BY t.id LIMIT $3::int",
+	.sql = "SELECT " TAX_COLUMNS " FROM checkout.tax_rate t WHERE ($1::text IS NULL OR t.country = $1) AND t.id > $2 ORDER BY t.id LIMIT $3::int",
 	TAX_ROW,
 };
 static const struct pg_stmt tax_update = {

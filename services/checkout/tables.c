@@ -8,7 +8,7 @@
 #include "services/checkout/checkout_db.h"
 #include "services/checkout/checkout_db_rules.h"
 #include "services/checkout/order_db.h"
-#include "services/checkout/order_read.h"
+#include "services/checkout/order_db_read.h"
 #include "services/checkout/refund_db.h"
 
 const struct rpc_method *const checkout_tables[] = {
@@ -20,7 +20,7 @@ const struct rpc_method *const checkout_tables[] = {
 };
 
 const struct pg_stmt *const *const checkout_stmts[] = {
-	checkout_db_stmts, checkout_db_rules_stmts, order_db_stmts,   order_read_stmts,
+	checkout_db_stmts, checkout_db_rules_stmts, order_db_stmts,   order_db_read_stmts,
 	refund_db_stmts,   return_db_stmts,	    promotion_db_stmts, shipping_db_stmts, NULL,
 };
 

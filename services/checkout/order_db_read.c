@@ -1,4 +1,4 @@
-#include "services/checkout/order_read.h"
+#include "services/checkout/order_db_read.h"
 
 #include "common/compiler.h"
 
@@ -165,5 +165,5 @@ enum err_code oline_db_of(struct pg *pg, struct arena *a, const char *order_id, 
 	return pg_rows(pg, &lines_of_order, PG_ARGS(P(order_id)), a, rows_r, n_r, e);
 }
 
-const struct pg_stmt *const order_read_stmts[] = { &get,  &lock,  &of_user,	   &page,		   &vof_order,
+const struct pg_stmt *const order_db_read_stmts[] = { &get,  &lock,  &of_user,	   &page,		   &vof_order,
 						   &vget, &vpage, &lines_of_order, &lines_of_vendor_order, NULL };

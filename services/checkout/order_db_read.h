@@ -1,6 +1,6 @@
 /* Reading orders: rows of the buyer's order, of vendor orders and of lines. Times are ms, amounts minor units. */
-#ifndef SOUK_CHECKOUT_ORDER_READ_H
-#define SOUK_CHECKOUT_ORDER_READ_H
+#ifndef SOUK_CHECKOUT_ORDER_DB_READ_H
+#define SOUK_CHECKOUT_ORDER_DB_READ_H
 
 #include "common/pg.h"
 
@@ -53,6 +53,6 @@ struct oline_row {
 MUST_CHECK enum err_code oline_db_of(struct pg *, struct arena *, const char *order_id, const char *vendor_order_id,
 				     struct oline_row **rows_r, size_t *n_r, struct err *);
 
-extern const struct pg_stmt *const order_read_stmts[];
+extern const struct pg_stmt *const order_db_read_stmts[];
 
 #endif
