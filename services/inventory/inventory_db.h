@@ -75,6 +75,9 @@ struct key_row {
 };
 MUST_CHECK enum err_code inventory_db_expired(struct pg *, struct arena *, int32_t grace_s, int32_t limit,
 					      struct key_row **rows_r, size_t *n_r, struct err *);
+/* Locks that reservation when it is still one of those: it may have been held or prolonged since it was listed. */
+MUST_CHECK enum err_code inventory_db_still_expired(struct pg *, struct arena *, const char *key, int32_t grace_s,
+						    bool *yes_r, struct err *);
 
 /* ---- stock ---- */
 struct stock_row {

@@ -193,6 +193,24 @@ enum err_code inventory_db_expired(struct pg *pg, struct arena *a, int32_t grace
 	return pg_rows(pg, &expired, PG_ARGS(P(grace_s), P(limit)), a, rows_r, n_r, e);
 }
 
+static const struct pg_stmt still_expired = {
+	.name = "reservation_still_expired",
+	.sql = "SELECT key FROM inventory.reservation WHERE key = $1 AND state = 'active' AND NOT hold"
+	       " AND expires_at < now() - make_interval(secs => $2::integer) FOR UPDATE",
+	.col = key_cols,
+	.ncol = 1,
+	.row_size = sizeof(struct key_row),
+};
+
+enum err_code inventory_db_still_expired(struct pg *pg, struct arena *a, const char *key, int32_t grace_s, bool *yes_r,
+					 struct err *e)
+{
+	struct key_row *row;
+
+	return pg_row(pg, &still_expired, PG_ARGS(P(key), P(grace_s)), a, &row, yes_r, e);
+}
+
 const struct pg_stmt *const inventory_db_reservation_stmts[] = {
-	&reserve_many, &reserve_cart, &reservation, &lines, &extend, &finish, &line_restock, &operation, &expired, NULL,
+	&reserve_many, &reserve_cart, &reservation, &lines,	    &extend, &finish,
+	&line_restock, &operation,    &expired,	    &still_expired, NULL,
 };

@@ -8,6 +8,7 @@
 struct expire_tx {
 	struct arena *arena;
 	const char *key;
+	int32_t grace_s;
 };
 
 static enum err_code expire_tx(struct pg *pg, void *arg, struct err *e)
@@ -15,7 +16,12 @@ static enum err_code expire_tx(struct pg *pg, void *arg, struct err *e)
 	struct expire_tx *t = arg;
 	struct finish_row *rows = NULL;
 	size_t n = 0;
+	bool yes = false;
 
+	if (inventory_db_still_expired(pg, t->arena, t->key, t->grace_s, &yes, e))
+		return e->code;
+	if (!yes)
+		return OK;
 	if (inventory_db_finish(pg, t->arena, t->key, "released", NULL, "expired", "system", "", &rows, &n, e))
 		return e->code;
 	for (size_t i = 0; i < n; i++)
@@ -43,7 +49,7 @@ static enum err_code expire(void *arg, struct arena *a, struct err *e)
 	code = inventory_db_expired(pg, a, svc->conf->expiry_grace_s, 200, &keys, &n, e);
 	pg_return(pg);
 	for (size_t i = 0; !code && i < n; i++) {
-		struct expire_tx t = { a, keys[i].key };
+		struct expire_tx t = { a, keys[i].key, svc->conf->expiry_grace_s };
 
 		code = pg_tx(svc->pool, mono_ms() + 5000, &who, expire_tx, &t, e);
 	}

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <cmocka.h>
 #include <pthread.h>
+#include <unistd.h>
 
 #include "common/crypto.h"
 #include "common/cursor.h"
@@ -408,6 +409,43 @@ static void test_expiry(void **state)
 	arena_free(a);
 }
 
+static void *sweep(void *arg)
+{
+	struct arena *a = arena_new("job", 1 << 20);
+	struct err e = { 0 };
+
+	(void)arg;
+	assert_string_equal(inventory_jobs[0].name, "expire_reservations");
+	assert_int_equal(inventory_jobs[0].fn(&w.svc, a, &e), OK);
+	arena_free(a);
+	return NULL;
+}
+
+/* The sweep lists a reservation, then a payment of unknown outcome holds it, then the sweep comes to it: it stays. */
+static void test_hold_beats_sweep(void **state)
+{
+	struct err e = { 0 };
+	struct pg *pg;
+	pthread_t job;
+
+	(void)state;
+	assert_int_equal(RESERVE("hold-00001", &e, { C, 1 }), OK);
+	pg_fixture_sql(w.fx, "UPDATE inventory.reservation SET expires_at = now() - interval '1 s' WHERE key = 'hold-00001'");
+	assert_int_equal(pg_connect(pg_fixture_dsn(w.fx), "test", &pg, &e), OK);
+	assert_int_equal(pg_script(pg, "BEGIN; UPDATE inventory.reservation SET hold = true WHERE key = 'hold-00001'", &e), OK);
+	assert_int_equal(pthread_create(&job, NULL, sweep, NULL), 0);
+	while (!pg_fixture_i64(w.fx, "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
+				     " AND wait_event_type = 'Lock'"))
+		usleep(10000);
+	assert_int_equal(pg_script(pg, "COMMIT", &e), OK);
+	pthread_join(job, NULL);
+	pg_disconnect(pg);
+	assert_string_equal(pg_fixture_text(w.fx, "SELECT state FROM inventory.reservation WHERE key = 'hold-00001'"),
+			    "active");
+	assert_int_equal(end("Release", "hold-00001", &e), OK);
+	books_balance();
+}
+
 static void test_extend_is_bounded(void **state)
 {
 	struct err e = { 0 };
@@ -549,7 +587,8 @@ int main(void)
 		cmocka_unit_test(test_lines_are_summed), cmocka_unit_test(test_input),
 		cmocka_unit_test(test_hot_article),    cmocka_unit_test(test_one_key_at_once),
 		cmocka_unit_test(test_opposite_carts), cmocka_unit_test(test_constraint_alone),
-		cmocka_unit_test(test_expiry),	       cmocka_unit_test(test_extend_is_bounded),
+		cmocka_unit_test(test_expiry),	       cmocka_unit_test(test_hold_beats_sweep),
+		cmocka_unit_test(test_extend_is_bounded),
 		cmocka_unit_test(test_restock),	       cmocka_unit_test(test_vendor_stock),
 		cmocka_unit_test(test_late_event),     cmocka_unit_test(test_transitions_told),
 	};
