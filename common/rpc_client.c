@@ -46,7 +46,7 @@ static void pipe_changed(nng_pipe pipe, nng_pipe_ev ev, void *arg)
 		atomic_fetch_sub(&p->state.pipes, 1);
 	/* A new process at the address: what was learnt of the old one no longer holds. */
 	if (ev == NNG_PIPE_EV_ADD_PRE)
-		rpc_peer_ok(&p->state, false, mono_ms());
+		rpc_peer_new(&p->state);
 	for (i = 0; i < n; i++)
 		up = up || atomic_load(&cl->states[i]->pipes) > 0;
 	pthread_mutex_lock(&cl->lock);
@@ -125,10 +125,7 @@ static void peer_add(struct rpc_client *cl, const char *url, bool fixed, int64_t
 	snprintf(p->url, sizeof(p->url), "%s", url);
 	p->fixed = fixed;
 	p->last_seen = now;
-	atomic_store(&p->state.timeouts, 0);
-	atomic_store(&p->state.pause_ms, 0);
-	atomic_store(&p->state.ejected_until, 0);
-	atomic_store(&p->state.draining_until, 0);
+	rpc_peer_new(&p->state);
 	if (!old) {
 		cl->peers[n] = p;
 		cl->states[n] = &p->state;

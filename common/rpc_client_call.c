@@ -154,20 +154,30 @@ static void until_ms(struct timespec *ts, int64_t mono)
 	ts->tv_nsec = mono % 1000 * 1000000;
 }
 
+/* Called with the lock held: until when a connection is worth waiting for. */
+static int64_t patience(const struct rpc_client *cl, int64_t now)
+{
+	int64_t until = cl->down_since + PATIENCE_MS;
+	size_t i, n = atomic_load(&cl->n_peers);
+
+	for (i = 0; i < n; i++)
+		if (rpc_peer_refusing(cl->states[i], now))
+			until = now + PATIENCE_MS; /* it is being restarted */
+	return until > now + PATIENCE_LEAST_MS ? until : now + PATIENCE_LEAST_MS;
+}
+
 /* The index of a peer, waiting for a connection when there is none; -1 when patience or time ran out. */
 static int pick(struct rpc_client *cl, int avoid, int64_t deadline)
 {
 	struct timespec ts;
-	int64_t until = 0;
+	int64_t until;
 	int i, rc = 0;
 
 	i = rpc_peer_pick(cl->states, atomic_load(&cl->n_peers), avoid, mono_ms());
 	if (i >= 0)
 		return i;
 	pthread_mutex_lock(&cl->lock);
-	until = cl->down_since + PATIENCE_MS;
-	if (until < mono_ms() + PATIENCE_LEAST_MS)
-		until = mono_ms() + PATIENCE_LEAST_MS;
+	until = patience(cl, mono_ms());
 	until_ms(&ts, until < deadline ? until : deadline);
 	while ((i = rpc_peer_pick(cl->states, atomic_load(&cl->n_peers), avoid, mono_ms())) < 0 && !rc)
 		rc = pthread_cond_timedwait(&cl->changed, &cl->lock, &ts);
@@ -245,10 +255,16 @@ static bool refused_unseen(const Common__V1__Reply *r)
 	       (!strcmp(r->slug, "common.draining") || !strcmp(r->slug, "common.busy"));
 }
 
-/* A read that may be repeated leaves half of its time for the other peer, when there is one. */
+/* A read that may be repeated leaves half of its time for another peer, when one is connected. */
 static int64_t share_of(const struct attempt *at, int64_t left, int round)
 {
-	return at->opts->retry_read && !round && atomic_load(&at->cl->n_peers) > 1 ? (left + 1) / 2 : left;
+	size_t i, n = atomic_load(&at->cl->n_peers), usable = 0;
+
+	if (!at->opts->retry_read || round)
+		return left;
+	for (i = 0; i < n; i++)
+		usable += !atomic_load(&at->cl->states[i]->gone) && atomic_load(&at->cl->states[i]->pipes) > 0;
+	return usable > 1 ? (left + 1) / 2 : left;
 }
 
 static enum outcome try_once(struct attempt *at, int i, int64_t left, int round, Common__V1__Reply **reply_r)
@@ -301,6 +317,8 @@ static enum err_code attempts(struct attempt *at, Common__V1__Reply **reply_r)
 			*reply_r = reply;
 			if (!reply || !refused_unseen(reply) || round + 1 == ATTEMPTS)
 				return reply ? OK : at->err.code;
+			if (!strcmp(reply->slug, "common.draining"))
+				rpc_peer_refused(at->cl->states[i], mono_ms());
 			continue;
 		}
 		if (oc == LOST && (was_lost || !repeatable))

@@ -20,7 +20,7 @@ enum class { CLASS_GOOD, CLASS_AVOID, CLASS_DRAINING, CLASS_EJECTED, CLASS_NONE 
 
 static enum class class_of(const struct rpc_peer_state *p, bool avoid, int64_t now)
 {
-	if (atomic_load(&p->gone) || atomic_load(&p->pipes) <= 0)
+	if (atomic_load(&p->gone) || atomic_load(&p->pipes) <= 0 || rpc_peer_refusing(p, now))
 		return CLASS_NONE;
 	if (atomic_load(&p->ejected_until))
 		return atomic_load(&p->outstanding) < RPC_EJECTED_TRIALS ? CLASS_EJECTED : CLASS_NONE;
@@ -66,6 +66,25 @@ void rpc_peer_ok(struct rpc_peer_state *p, bool draining, int64_t now)
 		atomic_store(&p->draining_until, now + RPC_DRAINING_MS);
 	else if (atomic_load(&p->draining_until))
 		atomic_store(&p->draining_until, 0);
+}
+
+void rpc_peer_refused(struct rpc_peer_state *p, int64_t now)
+{
+	atomic_store(&p->refusing_until, now + RPC_REFUSING_MS);
+}
+
+bool rpc_peer_refusing(const struct rpc_peer_state *p, int64_t now)
+{
+	return atomic_load(&p->refusing_until) > now;
+}
+
+void rpc_peer_new(struct rpc_peer_state *p)
+{
+	atomic_store(&p->timeouts, 0);
+	atomic_store(&p->pause_ms, 0);
+	atomic_store(&p->ejected_until, 0);
+	atomic_store(&p->draining_until, 0);
+	atomic_store(&p->refusing_until, 0);
 }
 
 bool rpc_peer_timeout(struct rpc_peer_state *p, int64_t waited_ms, int64_t now)

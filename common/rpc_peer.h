@@ -17,6 +17,7 @@ enum {
 	RPC_EJECT_MAX_MS = 30000,
 	RPC_EJECTED_TRIALS = 4,	     /* calls at once to an ejected peer when there is no better one */
 	RPC_DRAINING_MS = 10000,     /* how long a peer that said `draining` is avoided */
+	RPC_REFUSING_MS = 1500,	     /* … and how long one that refuses new work is left alone: it is about to close */
 	RPC_TIMEOUT_COUNTS_MS = 100, /* shorter waits say nothing about the peer */
 };
 
@@ -27,6 +28,7 @@ struct rpc_peer_state {
 	atomic_int pause_ms;
 	atomic_llong ejected_until;  /* monotonic ms when a probe is due; 0: not ejected */
 	atomic_llong draining_until;
+	atomic_llong refusing_until;
 	atomic_bool gone;	     /* its address has aged out */
 };
 
@@ -34,6 +36,9 @@ struct rpc_peer_state {
 int rpc_peer_pick(struct rpc_peer_state *const *peers, size_t n, int avoid, int64_t now);
 
 void rpc_peer_ok(struct rpc_peer_state *, bool draining, int64_t now);
+void rpc_peer_refused(struct rpc_peer_state *, int64_t now); /* it said common.draining */
+bool rpc_peer_refusing(const struct rpc_peer_state *, int64_t now);
+void rpc_peer_new(struct rpc_peer_state *); /* another process, or another address: nothing is known of it */
 /* True when this time-out ejected it. waited_ms: how long the answer was waited for. */
 bool rpc_peer_timeout(struct rpc_peer_state *, int64_t waited_ms, int64_t now);
 bool rpc_peer_probe_due(const struct rpc_peer_state *, int64_t now);

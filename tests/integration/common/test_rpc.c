@@ -599,6 +599,39 @@ static void test_restart_is_found(void **state)
 	rpc_server_stop(l.srv);
 }
 
+/* The only server there is goes and comes back, under load: its callers wait and lose nothing. */
+static void test_restart_under_load(void **state)
+{
+	struct local a, b;
+	atomic_int stop = 0;
+	struct load ld = { .method = "Do", .text = "sleep 2", .until_stopped = true, .stop = &stop };
+	char url[160];
+	pthread_t t[6];
+	int i, done;
+
+	(void)state;
+	start_local_conf(&a, "a", 8, 50, 0);
+	snprintf(url, sizeof(url), "%s", rpc_server_url(a.srv));
+	ld.cl = open_client(url);
+	for (i = 0; i < 6; i++)
+		pthread_create(&t[i], NULL, load_run, &ld);
+	WAIT_FOR(atomic_load(&a.echo.executed) > 50, 5000);
+	rpc_server_stop(a.srv);
+	listen_url = url;
+	start_local_conf(&b, "b", 8, 0, 0);
+	listen_url = "tcp://127.0.0.1:0";
+	done = atomic_load(&ld.ok);
+	WAIT_FOR(atomic_load(&ld.ok) > done + 50, 5000);
+	atomic_store(&stop, 1);
+	for (i = 0; i < 6; i++)
+		pthread_join(t[i], NULL);
+	if (atomic_load(&ld.failed))
+		fail_msg("%d lost, first: %s", atomic_load(&ld.failed), ld.first_error);
+	assert_int_equal(atomic_load(&ld.ok), atomic_load(&a.echo.executed) + atomic_load(&b.echo.executed));
+	rpc_client_close(ld.cl);
+	rpc_server_stop(b.srv);
+}
+
 static void test_stuck_server_refuses(void **state)
 {
 	struct local l;
@@ -919,6 +952,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(test_stuck_peer_is_ejected),
 		cmocka_unit_test(test_drain_loses_nothing),
 		cmocka_unit_test(test_restart_is_found),
+		cmocka_unit_test(test_restart_under_load),
 		cmocka_unit_test(test_stuck_server_refuses),
 		cmocka_unit_test(test_names_grow_and_age),
 		cmocka_unit_test(test_comma_list_with_dead_entry),

@@ -89,6 +89,23 @@ static void test_draining(void **state)
 	assert_int_equal(counts[2], 600);
 }
 
+static void test_refusing(void **state)
+{
+	int counts[N];
+
+	(void)state;
+	rpc_peer_refused(&peers[0], NOW);
+	rpc_peer_refused(&peers[1], NOW);
+	tally(-1, NOW, counts);
+	assert_int_equal(counts[2], 600);
+	rpc_peer_refused(&peers[2], NOW);
+	assert_int_equal(rpc_peer_pick(list, N, -1, NOW), -1); /* not even as the last resort: it is about to close */
+	rpc_peer_new(&peers[1]);
+	tally(-1, NOW, counts);
+	assert_int_equal(counts[1], 600);
+	assert_true(rpc_peer_pick(list, N, 1, NOW + RPC_REFUSING_MS) >= 0);
+}
+
 static void test_ejection(void **state)
 {
 	int counts[N];
@@ -230,6 +247,7 @@ int main(void)
 		cmocka_unit_test_setup(test_spread, fresh),
 		cmocka_unit_test_setup(test_only_connected, fresh),
 		cmocka_unit_test_setup(test_draining, fresh),
+		cmocka_unit_test_setup(test_refusing, fresh),
 		cmocka_unit_test_setup(test_ejection, fresh),
 		cmocka_unit_test_setup(test_last_resort, fresh),
 		cmocka_unit_test_setup(test_pause_is_bounded, fresh),
