@@ -148,7 +148,7 @@ static enum err_code open_redis(struct gateway *gw, struct err *e)
 {
 	if (!gw->conf.redis_url || !*gw->conf.redis_url)
 		return OK;
-	return cache_open(gw->conf.redis_url, 16, 100, &gw->redis, e);
+	return cache_open(gw->conf.redis_url, 16, 250, &gw->redis, e);
 }
 
 enum err_code gateway_open(struct gateway *gw, const struct gw_conf *conf, const struct route_service *services,

@@ -1,6 +1,9 @@
 /* The response cache in the process and in Redis, single flight, and the limits. Skipped parts need TEST_REDIS_URL. */
 #include "world.h"
 
+#include <signal.h>
+#include <sys/wait.h>
+
 #include "common/cache.h"
 
 static char run_id[16];
@@ -447,6 +450,51 @@ static void without_redis(void **state)
 	limited(&c);
 }
 
+static int free_port(void)
+{
+	struct sockaddr_in sa = { .sin_family = AF_INET };
+	socklen_t n = sizeof sa;
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	sa.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	assert_int_equal(bind(fd, (struct sockaddr *)&sa, sizeof sa), 0);
+	assert_int_equal(getsockname(fd, (struct sockaddr *)&sa, &n), 0);
+	close(fd);
+	return ntohs(sa.sin_port);
+}
+
+/* Redis comes (back): it is used again without a restart, limits and cache alike. */
+static void redis_returns(void **state)
+{
+	struct gw_conf c = world_conf();
+	char port[16], url[64];
+	int64_t began;
+	pid_t pid;
+
+	(void)state;
+	snprintf(port, sizeof port, "%d", free_port());
+	snprintf(url, sizeof url, "redis://127.0.0.1:%s", port);
+	c.redis_url = url;
+	c.limit_auth = 1000;
+	limited(&c);
+	for (int i = 0; i < 5; i++)
+		check_error(ask("POST", "/api/auth/refresh", "", "{\"refresh_token\":\"x\"}"), 503, "DEPENDENCY_UNAVAILABLE");
+	pid = fork();
+	if (!pid) {
+		execlp("redis-server", "redis-server", "--port", port, "--bind", "127.0.0.1", "--save", "", "--daemonize", "no",
+		       "--logfile", "/dev/null", "--dir", "/", (char *)NULL);
+		_exit(127);
+	}
+	for (began = mono_ms(); mono_ms() - began < 10000; sleep_ms(100))
+		if (ask("POST", "/api/auth/refresh", "", "{\"refresh_token\":\"x\"}")->status == 200)
+			break;
+	assert_int_equal(ask("POST", "/api/auth/refresh", "", "{\"refresh_token\":\"x\"}")->status, 200);
+	kill(pid, SIGKILL);
+	waitpid(pid, NULL, 0);
+	c = world_conf();
+	limited(&c);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -466,6 +514,7 @@ int main(void)
 		cmocka_unit_test(guarded),
 		cmocka_unit_test(shed),
 		cmocka_unit_test(without_redis),
+		cmocka_unit_test(redis_returns),
 	};
 
 	return cmocka_run_group_tests_name("gateway cache and limits", tests, open_world, close_world);
