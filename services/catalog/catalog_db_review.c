@@ -42,9 +42,18 @@ static const struct pg_stmt rating_count = {
 	.sql = "UPDATE catalog.product SET rating_count = rating_count + $2::integer, rating_sum = rating_sum + $3::integer"
 	       " WHERE id = $1",
 };
+static const struct pg_col key_cols[] = {
+	PG_COL(product_key_row, id),
+	PG_COL(product_key_row, slug),
+	PG_COL(product_key_row, version),
+};
 static const struct pg_stmt erase = {
 	.name = "reviews_erase",
-	.sql = "UPDATE catalog.review SET title = NULL, body = NULL, user_id = 'erased:' || id WHERE user_id = $1",
+	.sql = "UPDATE catalog.review r SET title = NULL, body = NULL, user_id = 'erased:' || r.id FROM catalog.product p"
+	       " WHERE r.user_id = $1 AND p.id = r.product_id RETURNING p.id, p.slug, p.version",
+	.col = key_cols,
+	.ncol = 3,
+	.row_size = sizeof(struct product_key_row),
 };
 
 enum err_code catalog_db_reviews(struct pg *pg, struct arena *a, const char *product_id, const char *before,
@@ -88,9 +97,10 @@ enum err_code catalog_db_review_status(struct pg *pg, const struct review_row *b
 		       NULL, e);
 }
 
-enum err_code catalog_db_reviews_erase(struct pg *pg, const char *user_id, struct err *e)
+enum err_code catalog_db_reviews_erase(struct pg *pg, struct arena *a, const char *user_id,
+				       struct product_key_row **rows_r, size_t *n_r, struct err *e)
 {
-	return pg_exec(pg, &erase, PG_ARGS(P(user_id)), NULL, e);
+	return pg_rows(pg, &erase, PG_ARGS(P(user_id)), a, rows_r, n_r, e);
 }
 
 const struct pg_stmt *const catalog_db_review_stmts[] = {

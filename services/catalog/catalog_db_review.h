@@ -2,7 +2,7 @@
 #ifndef SOUK_CATALOG_DB_REVIEW_H
 #define SOUK_CATALOG_DB_REVIEW_H
 
-#include "common/pg.h"
+#include "services/catalog/catalog_db_edit.h"
 
 struct review_row {
 	const char *id, *product_id, *user_id, *title, *body, *status;
@@ -18,10 +18,12 @@ MUST_CHECK enum err_code catalog_db_moderation(struct pg *, struct arena *, cons
 MUST_CHECK enum err_code catalog_db_review_add(struct pg *, const struct review_row *, bool *found_r, struct err *);
 MUST_CHECK enum err_code catalog_db_review(struct pg *, struct arena *, const char *id, struct review_row **row_r,
 					   bool *found_r, struct err *);
-/* Sets the status and keeps the product's sums; found_r false when there is no such review. */
+/* Sets the status and keeps the product's sums. */
 MUST_CHECK enum err_code catalog_db_review_status(struct pg *, const struct review_row *before, const char *status,
 						  struct err *);
-MUST_CHECK enum err_code catalog_db_reviews_erase(struct pg *, const char *user_id, struct err *);
+/* Takes the user and the words out of that user's reviews; rows_r: the products they are of. */
+MUST_CHECK enum err_code catalog_db_reviews_erase(struct pg *, struct arena *, const char *user_id,
+						  struct product_key_row **rows_r, size_t *n_r, struct err *);
 
 extern const struct pg_stmt *const catalog_db_review_stmts[];
 

@@ -7,8 +7,10 @@
 #include "events.pb-c.h"
 #include "services/catalog/catalog.h"
 #include "services/catalog/catalog_db_edit.h"
+#include "services/catalog/catalog_db_product.h"
 #include "services/catalog/catalog_db_review.h"
 #include "services/catalog/generation.h"
+#include "services/catalog/product_event.h"
 
 static enum err_code drop_product(struct catalog_svc *svc, struct arena *a, const char *id, const char *slug,
 				  struct err *e)
@@ -74,8 +76,14 @@ static enum err_code on_review_moderated(struct pg *pg, struct arena *a, const s
 {
 	const Events__V1__ReviewChanged *m = (const void *)ev->msg;
 
-	(void)pg;
-	return m->product_id ? drop_product(svc, a, m->product_id, NULL, e) : OK;
+	struct product_row *p = NULL;
+	bool found = false;
+
+	if (!m->product_id)
+		return OK;
+	if (catalog_db_product(pg, a, m->product_id, NULL, "USD", &p, &found, e))
+		return e->code;
+	return drop_product(svc, a, m->product_id, found ? p->slug : NULL, e);
 }
 
 static enum err_code on_stock_changed(struct pg *pg, struct arena *a, const struct inbox_event *ev, void *svc,
@@ -89,9 +97,10 @@ static enum err_code on_stock_changed(struct pg *pg, struct arena *a, const stru
 	    (strcmp(m->availability, "in") != 0 && strcmp(m->availability, "low") != 0 &&
 	     strcmp(m->availability, "out") != 0))
 		return err_set(e, E_INVALID, "common.invalid_input", "stock.changed is incomplete");
+	(void)svc;
 	if (catalog_db_availability(pg, a, m->variant_id, m->availability, ev->agg_version, &product, &changed, e))
 		return e->code;
-	return changed ? drop_product(svc, a, product->id, product->slug, e) : OK;
+	return changed ? product_looks_new(pg, product->id, product->slug, product->version, e) : OK;
 }
 
 static enum err_code on_order_placed(struct pg *pg, struct arena *a, const struct inbox_event *ev, void *svc,
@@ -113,15 +122,25 @@ static enum err_code on_user_erased(struct pg *pg, struct arena *a, const struct
 {
 	const Events__V1__UserErased *m = (const void *)ev->msg;
 
-	(void)a;
+	struct product_key_row *rows = NULL;
+	size_t n = 0;
+
 	(void)svc;
-	return m->user_id ? catalog_db_reviews_erase(pg, m->user_id, e) : OK;
+	if (!m->user_id)
+		return OK;
+	if (catalog_db_reviews_erase(pg, a, m->user_id, &rows, &n, e))
+		return e->code;
+	for (size_t i = 0; i < n; i++)
+		if (product_looks_new(pg, rows[i].id, rows[i].slug, rows[i].version, e))
+			return e->code;
+	return OK;
 }
 
 #define VENDOR_EVENT(type) { "catalog", type, &events__v1__vendor_changed__descriptor, on_vendor_changed, NULL }
 
 const struct inbox_handler catalog_inbox[] = {
 	{ "catalog", "product.changed", &events__v1__product_changed__descriptor, on_product_changed, NULL },
+	{ "catalog", "product.looks_new", &events__v1__product_changed__descriptor, on_product_changed, NULL },
 	{ "catalog", "category.changed", &events__v1__category_changed__descriptor, on_category_changed, NULL },
 	{ "catalog", "review.moderated", &events__v1__review_changed__descriptor, on_review_moderated, NULL },
 	VENDOR_EVENT("vendor.approved"),

@@ -45,3 +45,12 @@ enum err_code initial_stock_told(struct pg *pg, const char *variant_id, const ch
 	m.reason = (char *)reason;
 	return outbox_put(pg, "variant", variant_id, 1, "variant.initial_stock", &m.base, e);
 }
+
+enum err_code product_looks_new(struct pg *pg, const char *id, const char *slug, int64_t version, struct err *e)
+{
+	Events__V1__ProductChanged m = EVENTS__V1__PRODUCT_CHANGED__INIT;
+
+	m.product_id = (char *)id;
+	m.slug = (char *)slug;
+	return outbox_put(pg, "product", id, version, "product.looks_new", &m.base, e);
+}

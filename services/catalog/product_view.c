@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "common/check.h"
+#include "common/crypto.h"
 #include "services/catalog/catalog.h"
 #include "services/catalog/category.h"
 
@@ -110,6 +111,18 @@ static void add_media(struct call *c, Catalog__V1__Product *out, const struct me
 	}
 }
 
+/* The version counts what the vendor changes; the public sees availability, reviews and sales too, so its tag is of all. */
+static char *public_tag(struct arena *a, const Catalog__V1__Product *p)
+{
+	size_t n = catalog__v1__product__get_packed_size(p);
+	uint8_t *packed = arena_alloc(a, n + 1), h[SHA256_LEN];
+
+	(void)catalog__v1__product__pack(p, packed);
+	sha256(packed, n, h);
+	return arena_printf(a, "%s-%02x%02x%02x%02x%02x%02x%02x%02x", p->id, h[0], h[1], h[2], h[3], h[4], h[5], h[6],
+			    h[7]);
+}
+
 static void product_fill(struct call *c, const struct product_row *r, bool own, Catalog__V1__Product *out)
 {
 	out->id = (char *)r->id;
@@ -134,9 +147,7 @@ static void product_fill(struct call *c, const struct product_row *r, bool own, 
 	out->has_published_at = r->published_at != 0;
 	out->published_at = r->published_at;
 	out->version = r->version;
-	out->hdr_etag = arena_printf(c->arena, "%s-%lld", r->id, (long long)r->version);
-	out->has_hdr_max_age = r->edge_s >= 0;
-	out->hdr_max_age = r->edge_s;
+	out->hdr_etag = own ? arena_printf(c->arena, "%s-%lld", r->id, (long long)r->version) : NULL;
 }
 
 enum err_code product_view(struct call *c, struct pg *pg, const char *id_or_slug, const char *vendor_id,
@@ -176,6 +187,10 @@ enum err_code product_view(struct call *c, struct pg *pg, const char *id_or_slug
 	if (own)
 		add_prices(c->arena, out, prices, n_prices);
 	add_media(c, out, media, n_media);
+	if (!own)
+		out->hdr_etag = public_tag(c->arena, out);
+	out->has_hdr_max_age = r->edge_s >= 0;
+	out->hdr_max_age = r->edge_s;
 	return OK;
 }
 

@@ -62,7 +62,7 @@ static enum err_code product_of(struct call *c, struct pg *pg, const char *id_or
 
 	if (catalog_db_product(pg, c->arena, id_or_slug, NULL, "USD", &p, &found, e))
 		return e->code;
-	if (!found || strcmp(p->status, "published") != 0)
+	if (!found || strcmp(p->status, "published") != 0 || strcmp(p->vendor_status, "approved") != 0)
 		return err_set(e, E_NOT_FOUND, "catalog.product_unknown", "%s", id_or_slug);
 	*id_r = p->id;
 	return OK;

@@ -132,6 +132,7 @@ CREATE TABLE catalog.review (
 	CONSTRAINT review_once UNIQUE (product_id, user_id)
 );
 CREATE INDEX review_product ON catalog.review (product_id, id DESC) WHERE status = 'approved';
+CREATE INDEX review_user ON catalog.review (user_id);
 CREATE INDEX review_status ON catalog.review (status, id);
 
 SELECT catalog.audit_attach('vendor');

@@ -594,6 +594,7 @@ static void test_availability(void **state)
 	Catalog__V1__GetProductRequest get = CATALOG__V1__GET_PRODUCT_REQUEST__INIT;
 	Catalog__V1__VariantsReply *info = NULL;
 	Catalog__V1__Product *p = NULL;
+	const char *tag;
 	char *ids[2];
 
 	(void)state;
@@ -601,7 +602,17 @@ static void test_availability(void **state)
 	get.product_id = p->id;
 	stock_told(p->variants[0]->id, "in", 2);
 	stock_told(p->variants[0]->id, "out", 1); /* older, told later */
+	/* Cached answers go by an event, so after the commit; a conditional request sees that something is new. */
+	assert_int_equal(pg_fixture_i64(w.fx, "SELECT count(*) FROM catalog.outbox WHERE type = 'product.looks_new'"
+					      " AND agg_id = '%s'", p->id), 1);
 	MUST(ASK("GetProduct", &who_nobody, &get, &p, &why_));
+	tag = p->hdr_etag;
+	stock_told(p->variants[0]->id, "low", 3);
+	MUST(ASK("GetProduct", &who_nobody, &get, &p, &why_));
+	assert_string_not_equal(p->hdr_etag, tag);
+	stock_told(p->variants[0]->id, "in", 4);
+	MUST(ASK("GetProduct", &who_nobody, &get, &p, &why_));
+	assert_string_equal(p->hdr_etag, tag);
 	assert_string_equal(p->availability, "in");
 	assert_string_equal(p->variants[0]->availability, "in");
 	ids[0] = p->variants[0]->id;
