@@ -2,14 +2,21 @@
 
 bool import_record(const char *p, size_t n, bool csv, bool at_end, size_t *len_r, size_t *skip_r)
 {
-	bool quoted = false;
+	bool quoted = false, begins = true; /* begins: at the first character of a field, the only place where a quote opens */
 	size_t i;
 
 	for (i = 0; i < n; i++) {
-		if (csv && p[i] == '"')
-			quoted = !quoted;
-		if (p[i] == '\n' && !quoted)
+		if (quoted) {
+			if (p[i] == '"' && i + 1 < n && p[i + 1] == '"')
+				i++;
+			else if (p[i] == '"')
+				quoted = false;
+			continue;
+		}
+		if (p[i] == '\n')
 			break;
+		quoted = csv && begins && p[i] == '"';
+		begins = p[i] == ',';
 	}
 	if (i == n && (!at_end || n == 0))
 		return false;

@@ -13,7 +13,7 @@ bool import_decimal(const char *s, int digits, int64_t *minor_r)
 	int64_t v = 0;
 	int after = -1;
 
-	if (!*s)
+	if (!*s || strcmp(s, ".") == 0)
 		return false;
 	for (; *s; s++) {
 		if (*s == '.' && after < 0) {
