@@ -231,8 +231,10 @@ static const struct pg_stmt clean_rows = {
 };
 static const struct pg_stmt forgotten = {
 	.name = "import_forgotten",
-	.sql = "UPDATE catalog.import SET state = 'cancelled', message = 'the upload was never finished', finished_at = now()"
-	       " WHERE state = 'receiving' AND touched_at < now() - make_interval(mins => $1::integer)",
+	.sql = "WITH gone AS (UPDATE catalog.import SET state = 'cancelled', message = 'the upload was never finished',"
+	       " finished_at = now() WHERE state = 'receiving'"
+	       " AND touched_at < now() - make_interval(mins => $1::integer) RETURNING id)"
+	       " DELETE FROM catalog.import_chunk c USING gone WHERE c.import_id = gone.id",
 };
 
 enum err_code catalog_db_import_rows(struct pg *pg, struct arena *a, const char *id, int32_t limit,

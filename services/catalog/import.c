@@ -188,6 +188,8 @@ static enum err_code close_tx(struct pg *pg, void *arg, struct err *e)
 	    catalog_db_import_state(pg, s->id, t->in->abort ? "cancelled" : "validating",
 				    t->in->abort ? "the upload broke off" : NULL, e))
 		return e->code;
+	if (strcmp(s->state, "receiving") == 0 && t->in->abort && catalog_db_import_clean(pg, s->id, e))
+		return e->code;
 	return import_reply(t->c, pg, s->id, t->out, e);
 }
 

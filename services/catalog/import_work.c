@@ -21,10 +21,10 @@
 struct step {
 	struct catalog_svc *svc;
 	struct arena *arena;
-	struct import_state *import; /* as last read; changed only inside the transaction that stores it */
+	struct import_state *import; /* as it was when it was chosen; each transaction reads it anew */
 	bool idle;
 	int32_t rows;		     /* how many to apply at once */
-	bool single_failed;
+	int64_t first;		     /* the first row of the last attempt */
 };
 
 static enum err_code run(struct step *s, pg_tx_fn *fn, struct err *e)
@@ -32,6 +32,21 @@ static enum err_code run(struct step *s, pg_tx_fn *fn, struct err *e)
 	const struct pg_actor who = { arena_printf(s->arena, "import:%s", s->import ? s->import->id : ""), "" };
 
 	return pg_tx(s->svc->pool, mono_ms() + 30000, &who, fn, s, e);
+}
+
+/*
+ * The import's row, locked and read anew, or NULL when it is no longer in that state: another worker whose lease this one
+ * thinks it holds may have moved it, or its vendor aborted it.
+ */
+static enum err_code take(struct step *s, struct pg *pg, const char *state, struct import_state **im_r, struct err *e)
+{
+	struct import_state *im = NULL;
+	bool found = false;
+
+	if (catalog_db_import(pg, s->arena, s->import->id, NULL, true, &im, &found, e))
+		return e->code;
+	*im_r = found && strcmp(im->state, state) == 0 ? im : NULL;
+	return OK;
 }
 
 /* ---- reading rows ---- */
@@ -124,68 +139,78 @@ static enum err_code read_record(struct step *s, struct pg *pg, struct import_st
 	return code;
 }
 
+static enum err_code end_as(struct pg *pg, const char *id, const char *state, const char *message, struct err *e)
+{
+	if (catalog_db_import_state(pg, id, state, message, e))
+		return e->code;
+	return catalog_db_import_clean(pg, id, e);
+}
+
+/* The carried rest of the last chunk and the next one. */
+static char *join(struct arena *a, const struct import_state *im, const struct chunk_row *chunk, size_t *n_r)
+{
+	size_t more = chunk ? chunk->data.len : 0;
+	char *p = arena_alloc(a, im->carry.len + more + 1);
+
+	if (im->carry.len)
+		memcpy(p, im->carry.data, im->carry.len);
+	if (more)
+		memcpy(p + im->carry.len, chunk->data.data, more);
+	*n_r = im->carry.len + more;
+	return p;
+}
+
 /* One chunk: the carried rest before it, whole records out of both, the new rest carried on. */
 static enum err_code parse_tx(struct pg *pg, void *arg, struct err *e)
 {
 	struct step *s = arg;
-	struct import_state im = *s->import;
+	struct import_state *im = NULL;
 	struct chunk_row *chunk = NULL;
-	bool found = false, csv = strcmp(im.format, "csv") == 0;
+	bool found = false, csv, last;
 	size_t n, len, skip, at = 0;
-	bool last;
 	char *p;
 
-	if (catalog_db_import_chunk(pg, s->arena, im.id, im.parsed_chunks, &chunk, &found, e))
+	if (take(s, pg, "validating", &im, e))
 		return e->code;
-	last = im.parsed_chunks + (found ? 1 : 0) >= im.chunks;
-	n = im.carry.len + (found ? chunk->data.len : 0);
-	p = arena_alloc(s->arena, n + 1);
-	if (im.carry.len)
-		memcpy(p, im.carry.data, im.carry.len);
-	if (found)
-		memcpy(p + im.carry.len, chunk->data.data, chunk->data.len);
-	if (im.parsed_chunks == 0 && n >= 3 && memcmp(p, "\xef\xbb\xbf", 3) == 0)
+	if (!im || (im->chunks && im->parsed_chunks >= im->chunks))
+		return OK;
+	if (catalog_db_import_chunk(pg, s->arena, im->id, im->parsed_chunks, &chunk, &found, e))
+		return e->code;
+	csv = strcmp(im->format, "csv") == 0;
+	last = im->parsed_chunks + (found ? 1 : 0) >= im->chunks;
+	p = join(s->arena, im, found ? chunk : NULL, &n);
+	if (im->parsed_chunks == 0 && n >= 3 && memcmp(p, "\xef\xbb\xbf", 3) == 0)
 		at = 3; /* byte order mark */
 	while (import_record(p + at, n - at, csv, last, &len, &skip)) {
-		if (read_record(s, pg, &im, p + at, len, e))
+		if (read_record(s, pg, im, p + at, len, e))
 			return e->code;
 		at += skip;
 	}
-	im.carry = (struct pg_bytes){ p + at, n - at };
+	im->carry = (struct pg_bytes){ p + at, n - at };
 	if (n - at > IMPORT_RECORD_MAX)
-		return catalog_db_import_state(pg, im.id, "failed",
-					       "a row is longer than 1 MiB, or a quote is never closed", e);
+		return end_as(pg, im->id, "failed", "a row is longer than 1 MiB, or a quote is never closed", e);
 	if (found) {
-		im.parsed_chunks++;
-		im.parsed_bytes += (int64_t)chunk->data.len;
+		im->parsed_chunks++;
+		im->parsed_bytes += (int64_t)chunk->data.len;
 	}
-	if (catalog_db_import_parsed(pg, &im, e))
+	if (catalog_db_import_parsed(pg, im, e))
 		return e->code;
-	if (!last)
-		return OK;
-	return catalog_db_import_cross_check(pg, im.id, e);
+	return last ? catalog_db_import_cross_check(pg, im->id, e) : OK;
 }
 
 static enum err_code verdict_tx(struct pg *pg, void *arg, struct err *e)
 {
 	struct step *s = arg;
 	struct import_state *im = NULL;
-	bool found = false;
 
-	if (catalog_db_import(pg, s->arena, s->import->id, NULL, true, &im, &found, e))
+	if (take(s, pg, "validating", &im, e))
 		return e->code;
-	if (!found || strcmp(im->state, "validating") != 0)
+	if (!im || im->parsed_chunks < im->chunks)
 		return OK;
-	if (im->rows_read == 0) {
-		if (catalog_db_import_state(pg, im->id, "rejected", "the file holds no rows", e))
-			return e->code;
-		return catalog_db_import_clean(pg, im->id, e);
-	}
-	if (im->rows_bad && strcmp(im->policy, "reject_all") == 0) {
-		if (catalog_db_import_state(pg, im->id, "rejected", "some rows are wrong; nothing was changed", e))
-			return e->code;
-		return catalog_db_import_clean(pg, im->id, e);
-	}
+	if (im->rows_read == 0)
+		return end_as(pg, im->id, "rejected", "the file holds no rows", e);
+	if (im->rows_bad && strcmp(im->policy, "reject_all") == 0)
+		return end_as(pg, im->id, "rejected", "some rows are wrong; nothing was changed", e);
 	return catalog_db_import_state(pg, im->id, "applying", NULL, e);
 }
 
@@ -194,15 +219,20 @@ static enum err_code verdict_tx(struct pg *pg, void *arg, struct err *e)
 static enum err_code apply_tx(struct pg *pg, void *arg, struct err *e)
 {
 	struct step *s = arg;
-	struct import_state *im = s->import;
+	struct import_state *im = NULL;
 	struct staged_row *rows = NULL;
 	int64_t effects[3] = { 0 };
 	enum import_effect effect;
 	size_t n = 0;
 
-	if (catalog_db_import_rows(pg, s->arena, im->id, s->rows, &rows, &n, e))
+	s->idle = false;
+	if (take(s, pg, "applying", &im, e) ||
+	    (im && catalog_db_import_rows(pg, s->arena, im->id, s->rows, &rows, &n, e)))
 		return e->code;
 	s->idle = n == 0;
+	if (n == 0)
+		return OK;
+	s->first = rows[0].row;
 	for (size_t i = 0; i < n; i++) {
 		if (import_apply(pg, s->arena, im, &rows[i], &effect, e) ||
 		    catalog_db_import_row_done(pg, im->id, rows[i].row, false, e))
@@ -222,13 +252,14 @@ struct refuse {
 static enum err_code refuse_tx(struct pg *pg, void *arg, struct err *e)
 {
 	struct refuse *r = arg;
-	struct import_state *im = r->s->import;
+	struct import_state *im = NULL;
 	struct staged_row *rows = NULL;
 	size_t n = 0;
 
-	if (catalog_db_import_rows(pg, r->s->arena, im->id, 1, &rows, &n, e))
+	if (take(r->s, pg, "applying", &im, e) ||
+	    (im && catalog_db_import_rows(pg, r->s->arena, im->id, 1, &rows, &n, e)))
 		return e->code;
-	if (n == 0)
+	if (n == 0 || rows[0].row != r->s->first)
 		return OK;
 	if (note(pg, im, rows[0].row, r->why, e) || catalog_db_import_row_done(pg, im->id, rows[0].row, true, e))
 		return e->code;
@@ -277,10 +308,11 @@ static enum err_code apply(struct step *s, struct err *e)
 static enum err_code finish_tx(struct pg *pg, void *arg, struct err *e)
 {
 	struct step *s = arg;
+	struct import_state *im = NULL;
 
-	if (catalog_db_import_state(pg, s->import->id, "done", NULL, e))
+	if (take(s, pg, "applying", &im, e))
 		return e->code;
-	return catalog_db_import_clean(pg, s->import->id, e);
+	return im ? end_as(pg, im->id, "done", NULL, e) : OK;
 }
 
 /* ---- the job ---- */
