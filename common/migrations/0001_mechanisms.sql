@@ -274,11 +274,12 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
 $$;
 
 CREATE FUNCTION ${schema}.audit_digest(p_before bytea, p_row ${schema}.audit_log) RETURNS bytea
-LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
-	SELECT sha256(p_before || convert_to(jsonb_build_array(p_row.id, p_row.epoch, p_row.xid::text,
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN -- not in SQL: that would be planned anew for every row
+	RETURN sha256(p_before || convert_to(jsonb_build_array(p_row.id, p_row.epoch, p_row.xid::text,
 		extract(epoch FROM p_row.changed_at), p_row.actor, p_row.request_id, p_row.action, p_row.table_name,
-		p_row.row_id, p_row.before, p_row.after)::text, 'UTF8'))
-$$;
+		p_row.row_id, p_row.before, p_row.after)::text, 'UTF8'));
+END $$;
 
 -- Chains up to p_max rows that no running transaction can still precede; returns how many. One at a time.
 CREATE FUNCTION ${schema}.audit_seal(p_max integer) RETURNS bigint

@@ -44,6 +44,8 @@ BEGIN
 	EXECUTE format('ALTER ROLE %I SET idle_in_transaction_session_timeout = %L', v_runtime, '10s');
 	EXECUTE format('ALTER ROLE %I SET lock_timeout = %L', v_runtime, '3s');
 	EXECUTE format('ALTER ROLE %I SET timezone = %L', v_runtime, 'UTC');
+	-- Statements are prepared once a connection and written for one plan; choosing anew costs more than running.
+	EXECUTE format('ALTER ROLE %I SET plan_cache_mode = %L', v_runtime, 'force_generic_plan');
 	ALTER ROLE souk_migrate SET search_path = '';
 	ALTER ROLE souk_migrate SET lock_timeout = '30s';
 	ALTER ROLE souk_migrate SET timezone = 'UTC';

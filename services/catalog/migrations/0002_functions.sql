@@ -12,8 +12,10 @@ LANGUAGE sql STABLE ROWS 1 AS $$
 $$;
 
 -- Makes product_price true again for one product.
+-- (plpgsql, because its plans are kept; a function in SQL is planned anew at each call.)
 CREATE FUNCTION catalog.refresh_price(p_product text) RETURNS void
-LANGUAGE sql AS $$
+LANGUAGE plpgsql AS $$
+BEGIN
 	DELETE FROM catalog.product_price pp WHERE pp.product_id = p_product AND NOT EXISTS (
 		SELECT 1 FROM catalog.variant v JOIN catalog.price p ON p.variant_id = v.id
 		 WHERE v.product_id = p_product AND v.active AND p.currency = pp.currency
@@ -30,19 +32,18 @@ LANGUAGE sql AS $$
 	 ORDER BY c.currency, n.minor
 	ON CONFLICT (product_id, currency) DO UPDATE
 	   SET minor = excluded.minor, compare_at_minor = excluded.compare_at_minor, next_edge = excluded.next_edge;
-$$;
+END $$;
 
 -- The product's availability is the best of its active variants.
 CREATE FUNCTION catalog.refresh_availability(p_product text) RETURNS boolean
-LANGUAGE sql AS $$
-	WITH best AS (
-		SELECT CASE WHEN bool_or(v.availability = 'in') THEN 'in' WHEN bool_or(v.availability = 'low') THEN 'low'
-		       ELSE 'out' END AS a
-		  FROM catalog.variant v WHERE v.product_id = p_product AND v.active),
-	done AS (
-		UPDATE catalog.product p SET availability = coalesce(b.a, 'out') FROM best b
-		 WHERE p.id = p_product AND p.availability <> coalesce(b.a, 'out') RETURNING 1)
-	SELECT EXISTS (SELECT 1 FROM done)
-$$;
+LANGUAGE plpgsql AS $$
+DECLARE
+	v_best text;
+BEGIN
+	SELECT CASE WHEN bool_or(v.availability = 'in') THEN 'in' WHEN bool_or(v.availability = 'low') THEN 'low' ELSE 'out' END
+	  INTO v_best FROM catalog.variant v WHERE v.product_id = p_product AND v.active;
+	UPDATE catalog.product p SET availability = v_best WHERE p.id = p_product AND p.availability <> v_best;
+	RETURN FOUND;
+END $$;
 
 GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA catalog TO souk_catalog;

@@ -7,11 +7,15 @@ CREATE TABLE checkout.order_number (
 );
 -- "2026-0000123", counted per year. The year's row is locked until the order commits, so the order's row is written last,
 -- after its parts.
-CREATE FUNCTION checkout.next_order_number() RETURNS text LANGUAGE sql AS $$
+CREATE FUNCTION checkout.next_order_number() RETURNS text LANGUAGE plpgsql AS $$
+DECLARE
+	v_number text;
+BEGIN
 	INSERT INTO checkout.order_number AS o (year, last) VALUES (extract(year FROM now() AT TIME ZONE 'UTC')::integer, 1)
 	ON CONFLICT (year) DO UPDATE SET last = o.last + 1
-	RETURNING o.year || '-' || lpad(o.last::text, 7, '0')
-$$;
+	RETURNING o.year || '-' || lpad(o.last::text, 7, '0') INTO v_number;
+	RETURN v_number;
+END $$;
 
 CREATE TABLE checkout.orders (
 	id             text COLLATE "C" PRIMARY KEY,
