@@ -4,6 +4,9 @@ import base64
 import hashlib
 import hmac
 import json
+import os
+import subprocess
+import tempfile
 from http.cookies import SimpleCookie
 
 from support.e2e import E2E, PASSWORD, Failed, token_of, until
@@ -30,6 +33,10 @@ def part(token, i):
 def b64(value):
     raw = value if isinstance(value, bytes) else json.dumps(value, separators=(",", ":")).encode()
     return base64.urlsafe_b64encode(raw).rstrip(b"=").decode()
+
+
+def without(claims, name):
+    return {k: v for k, v in claims.items() if k != name}
 
 
 class Account(E2E):
@@ -283,6 +290,40 @@ class Account(E2E):
         bad.token = f"{header}.{claims}.{flipped}"
         self.assertError(bad.get("/api/cart"), 401)
         buyer.get("/api/users/me", expect=200)
+
+    def test_truly_signed_and_still_refused(self):
+        """Signed with the shop's own key: expired, not yet valid, of another issuer or type, of no session."""
+        buyer = self.buyer()
+        folder = os.path.join(self.run_dir, "keys")
+        head, body = part(buyer.token, 0), part(buyer.token, 1)
+        pem = os.path.join(folder, f"signing-{head['kid']}.pem")
+
+        def signed(header, claims):
+            text = f"{b64(header)}.{b64(claims)}"
+            with tempfile.NamedTemporaryFile() as f:
+                f.write(text.encode())
+                f.flush()
+                done = subprocess.run(["openssl", "pkeyutl", "-sign", "-rawin", "-inkey", pem, "-in", f.name],
+                                      capture_output=True, timeout=20, check=True)
+            return f"{text}.{b64(done.stdout)}"
+
+        def status(header, claims):
+            caller = self.guest()
+            caller.token = signed(header, claims)
+            return caller.get("/api/users/me")
+
+        self.assertEqual(status(head, body).status, 200)  # the way of signing is right
+        now = body["iat"]
+        for name, header, claims in (
+                ("expired", head, {**body, "iat": now - 2000, "nbf": now - 2000, "exp": now - 1000}),
+                ("not yet", head, {**body, "nbf": now + 3600, "exp": now + 4000}),
+                ("another issuer", head, {**body, "iss": "somebody"}), ("no issuer", head, without(body, "iss")),
+                ("no end", head, without(body, "exp")), ("no subject", head, without(body, "sub")),
+                ("no audience", head, without(body, "aud")), ("text as end", head, {**body, "exp": "tomorrow"}),
+                ("another type", {**head, "typ": "JWT"} if head.get("typ") != "JWT" else {**head, "typ": "x"}, body),
+                ("critical extension", {**head, "crit": ["x"], "x": 1}, body)):
+            with self.subTest(token=name):
+                self.assertError(status(header, claims), 401, "UNAUTHENTICATED")
 
     def test_shoppers_are_refused_elsewhere(self):
         buyer = self.buyer()

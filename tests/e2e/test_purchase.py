@@ -82,6 +82,16 @@ class Purchase(Buying):
             self.assertError(other.post(f"/api/vendor/orders/{mine[0]['id']}/ship", {"carrier": "X", "tracking": "1"}), 404)
             self.assertError(buyer.get(f"/api/vendor/orders/{mine[0]['id']}"), 403)
 
+    def test_same_sku_of_two_vendors(self):
+        one, two, buyer = self.vendor(), self.new_vendor(), self.buyer()
+        body = self.product_body(on_hand=5)
+        sku = body["variants"][0]["sku"]
+        a, b = (v.post("/api/vendor/products", body, expect=201)["variants"][0] for v in (one, two))
+        for vendor in (one, two):
+            self.wait_stock(vendor, sku, 5)
+        self.buy(buyer, (a, 2), (b, 3))
+        self.assertEqual((self.stock(one, sku)["on_hand"], self.stock(two, sku)["on_hand"]), (3, 2))
+
     def test_webhook_alone_completes(self):
         """The client pays and never comes back."""
         vendor, buyer = self.vendor(), self.buyer()
@@ -425,6 +435,59 @@ class Repeats(Buying):
         self.pay(changed)
         self.assertEqual(self.confirm(buyer, changed)["totals"]["total"], again["totals"]["total"])
         self.assertEqual(self.stock(vendor, variant["sku"])["on_hand"], 7)
+
+
+class Promotions(Buying):
+    def promotion(self, **more):
+        code = self.unique("P").upper()
+        return self.admin().post("/api/admin/promotions", {"code": code, "title": "Ten percent", "kind": "percent",
+                                                           "percent_bp": 1000, "active": True, **more}, expect=201)
+
+    def enter(self, caller, code):
+        caller.post(f"/api/cart/coupons/{code}", {}, if_match=caller.get("/api/cart", expect=200).etag, expect=200)
+
+    def test_code_lowers_the_total(self):
+        promotion, buyer = self.promotion(), self.buyer()
+        self.add(buyer, self.product(price=1000)["variants"][0], 2)
+        before = self.estimate(buyer)
+        self.enter(buyer, promotion["code"])
+        after = self.estimate(buyer)
+        self.assertEqual(after["totals"]["discount"]["amount"], 200)
+        self.assertLess(after["totals"]["total"]["amount"], before["totals"]["total"]["amount"])
+        checkout = self.checkout(buyer)
+        self.pay(checkout)
+        order = self.confirm(buyer, checkout)
+        self.assertEqual(order["totals"], after["totals"])
+        self.assertEqual([d["code"] for d in order["discounts"]], [promotion["code"]])
+        self.assertEqual(self.admin().get(f"/api/admin/promotions/{promotion['id']}", expect=200)["uses"], 1)
+        self.assertEqual(self.wait_cart(buyer, 0)["coupon_codes"], [])
+
+    def test_codes_that_do_nothing_say_why(self):
+        buyer = self.buyer()
+        self.add(buyer, self.product(price=1000)["variants"][0])
+        wanted = {"NO-SUCH-CODE": "UNKNOWN", self.promotion(min_subtotal={"amount": 5000, "currency": "USD"})["code"]: "MINIMUM"}
+        for code in wanted:
+            self.enter(buyer, code)
+        estimate = self.estimate(buyer)
+        self.assertEqual({p["code"]: p["reason"] for p in estimate["coupon_problems"]}, wanted)
+        self.assertEqual(estimate["totals"]["discount"]["amount"], 0)
+
+    def test_last_use_is_given_once(self):
+        """One use, eight buyers at once: one of them has it, whatever the order."""
+        promotion = self.promotion(max_uses=1)
+        variant = self.product(on_hand=50)["variants"][0]
+        guests = [self.guest() for _ in range(8)]
+        estimates = []
+        for guest in guests:
+            self.guest_email(guest)
+            self.add(guest, variant)
+            self.enter(guest, promotion["code"])
+            estimates.append(self.estimate(guest))
+        replies = self.at_once([lambda g=g, e=e: self.start(g, e) for g, e in zip(guests, estimates)])
+        self.assertEqual(sorted(r.status for r in replies), [201] + [409] * 7, [r.text for r in replies])
+        for reply in replies:
+            if reply.status == 409:
+                self.assertError(reply, 409, "PRICE_CHANGED")
 
 
 class Ends(Buying):
