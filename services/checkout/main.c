@@ -62,7 +62,8 @@ static enum err_code open_parts(struct checkout_svc *svc, struct err *e)
 	const struct checkout_conf *conf = svc->conf;
 	const struct pay_conf pc = { conf->pay_url, conf->pay_key, conf->pay_handles, conf->pay_queue };
 
-	if (!checkout_secrets(svc, strdup(conf->pay_webhook_secrets)))
+	/* The setting's own text is cut up: it lives as long as the process. */
+	if (!checkout_secrets(svc, (char *)conf->pay_webhook_secrets))
 		return err_set(e, E_INVALID, "conf.invalid", "CHECKOUT_PAY_WEBHOOK_SECRETS: one or two");
 	if (keyring_load(conf->d.keys_dir, "checkout", &svc->ring, e) ||
 	    key_load(conf->d.keys_dir, "index.key", &svc->index_key, e) || pay_open(&pc, &svc->pay, e))

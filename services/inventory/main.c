@@ -86,6 +86,7 @@ int main(int argc, char **argv)
 	rpc_server_stop(server);
 	inbox_stop(inbox);
 	timers_stop(timers);
+	reserve_queue_free(svc.queue);
 	service_close(&base);
 	return daemon_end();
 }
