@@ -3,6 +3,7 @@
 
 #include "common/check.h"
 #include "common/id.h"
+#include "common/idem.h"
 #include "common/money.h"
 #include "services/cart/cart.h"
 #include "services/cart/cart_change.h"
@@ -154,6 +155,8 @@ static enum err_code cart_add_item(struct call *c, const Cart__V1__AddItemReques
 		check_currency(&c->err, "currency", in->currency);
 	if (c->err.n_details)
 		return err_set(&c->err, E_INVALID, "common.invalid_input", "add item");
+	if (idem_resume(c)) /* done before: what is on offer today does not matter */
+		return cart_change_run(&ch, out);
 	if (peek(c, in->hdr_cart_token, NULL, &currency, NULL))
 		return c->err.code;
 	if (currency && in->currency && strcmp(currency, in->currency) != 0)
@@ -193,6 +196,8 @@ static enum err_code cart_set_item(struct call *c, const Cart__V1__SetItemReques
 	check_range(&c->err, "qty", in->qty, 0, CART_QTY_MAX);
 	if (c->err.n_details)
 		return err_set(&c->err, E_INVALID, "common.invalid_input", "set item");
+	if (idem_resume(c)) /* done before: the line may be gone by now */
+		return cart_change_run(&ch, out);
 	if (peek(c, in->hdr_cart_token, in->line_id, &currency, &line))
 		return c->err.code;
 	if (in->qty > 0 && (ask_offer(c, line->variant_id, currency, &offer) ||

@@ -19,20 +19,41 @@ struct merge {
 	const char *token;
 };
 
-static enum err_code merge_line(struct pg *pg, const struct merge *m, const struct cart_row *user,
-				const struct line_row *mine, size_t n_mine, const struct line_row *theirs, struct err *e)
+static const struct line_row *of_variant(const struct line_row *lines, size_t n, const char *variant_id)
 {
-	int32_t qty = theirs->qty;
-	int64_t seen = theirs->seen_minor;
+	for (size_t i = 0; i < n; i++)
+		if (strcmp(lines[i].variant_id, variant_id) == 0)
+			return &lines[i];
+	return NULL;
+}
+
+static enum err_code merge_line(struct pg *pg, const struct merge *m, const struct cart_row *user,
+				const struct line_row *mine, const struct line_row *theirs, struct err *e)
+{
+	int32_t qty = mine ? cart_merge_qty(m->policy, mine->qty, theirs->qty) : theirs->qty;
+	int64_t seen = mine ? mine->seen_minor : theirs->seen_minor;
 	char id[ID_LEN];
 
-	for (size_t i = 0; i < n_mine; i++)
-		if (strcmp(mine[i].variant_id, theirs->variant_id) == 0) {
-			qty = cart_merge_qty(m->policy, mine[i].qty, theirs->qty);
-			seen = mine[i].seen_minor;
-		}
 	id_new("lin", id);
 	return cart_db_line_put(pg, id, user->id, theirs->variant_id, qty, seen, e);
+}
+
+/* The guest's lines into the user's cart, which stays one that can be bought: no more lines than any cart. */
+static enum err_code merge_lines(struct pg *pg, const struct merge *m, const struct cart_row *user,
+				 const struct line_row *mine, size_t n_mine, const struct line_row *theirs, size_t n_theirs,
+				 struct err *e)
+{
+	size_t n = n_mine;
+
+	for (size_t i = 0; i < n_theirs; i++) {
+		const struct line_row *same = of_variant(mine, n_mine, theirs[i].variant_id);
+
+		if (!same && ++n > CART_LINES_MAX)
+			return err_set(e, E_RULE, "cart.full", "%zu and %zu lines", n_mine, n_theirs);
+		if (merge_line(pg, m, user, same, &theirs[i], e))
+			return e->code;
+	}
+	return OK;
 }
 
 static enum err_code merge_carts(struct cart_change *ch, struct pg *pg, const struct cart_row *user, struct err *e)
@@ -58,13 +79,10 @@ static enum err_code merge_carts(struct cart_change *ch, struct pg *pg, const st
 		return e->code;
 	if (n_mine && n_theirs && strcmp(user->currency, guest->currency) != 0)
 		return err_set(e, E_CONFLICT, "cart.currency_mix", "%s into %s", guest->currency, user->currency);
-	if (n_mine + n_theirs > 2 * CART_LINES_MAX)
-		return err_set(e, E_RULE, "cart.full", "%zu and %zu lines", n_mine, n_theirs);
 	if (n_theirs && cart_db_currency(pg, user->id, guest->currency, e))
 		return e->code;
-	for (size_t i = 0; i < n_theirs; i++)
-		if (merge_line(pg, m, user, mine, n_mine, &theirs[i], e))
-			return e->code;
+	if (merge_lines(pg, m, user, mine, n_mine, theirs, n_theirs, e))
+		return e->code;
 	if (cart_db_coupons_copy(pg, guest->id, user->id, e) || cart_db_close_merged(pg, guest->id, user->id, e))
 		return e->code;
 	return OK;
