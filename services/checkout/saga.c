@@ -661,7 +661,8 @@ static void in_refunding(struct saga_state *n, const struct saga_event *ev, stru
 		n->tries = 0;
 		retry(n, c, CMD_REFUND, now);
 		break;
-	case EV_REFUND_REFUSED: /* a person has to look; we go on asking */
+	case EV_REFUND_REFUSED: /* a person has to look; we go on asking, for this key only repeats the refusal */
+		n->key_n++;
 		n->next_at = now + SAGA_BACKOFF_MAX * 20;
 		break;
 	case EV_RELEASE_OK:
