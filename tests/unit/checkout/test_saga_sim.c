@@ -70,7 +70,7 @@ struct intent {
 	int pi_n, attempt, captures, refunds;
 	enum pi_status st;
 	int64_t amount, got, given;
-	bool bad, shown;
+	bool bad, shown, stray; /* stray: made when nobody waited for it any more */
 };
 
 struct reservation {
@@ -276,7 +276,8 @@ static struct saga_event create(struct world *w, const struct msg *m, bool make)
 		return event(EV_PI_REFUSED);
 	MUST(w, w->n_in < INTENTS);
 	if (w->n_in < INTENTS)
-		w->in[w->n_in++] = (struct intent){ .pi_n = m->s.pi_n, .attempt = m->s.attempt, .amount = m->amount };
+		w->in[w->n_in++] = (struct intent){ .pi_n = m->s.pi_n, .attempt = m->s.attempt, .amount = m->amount,
+						   .stray = w->s.st != SAGA_PI_CREATING || w->s.pi_n != m->s.pi_n };
 	return (struct saga_event){ .type = EV_PI_CREATED, .pi = (enum pi_status)(w->n_in - 1) };
 }
 
@@ -467,6 +468,7 @@ static bool save(struct world *w, struct driver *d, const struct saga_event *ev,
 		return false;
 	MUST(w, !saga_terminal(w->s.st) || n->st == w->s.st || n->st == SAGA_REFUND_DUE || n->st == SAGA_REFUNDING);
 	MUST(w, (n->next_at == 0) == saga_terminal(n->st));
+	MUST(w, n->pi_n == w->s.pi_n || ev->type == EV_PI_NONE || w->s.st != SAGA_PI_CREATING); /* one key, one attempt */
 	if (ev->type == EV_PI_CREATED)
 		w->pi = (int)ev->pi;
 	for (int i = 0; i < d->cmds.n; i++) {
@@ -838,7 +840,8 @@ static void judge(struct world *w, int units)
 			MUST(w, in->got == w->total && in->given == 0);
 		else
 			MUST(w, in->given == in->got); /* paid and not ordered: all of it went back */
-		MUST(w, !in->shown || in->st == PI_CANCELED || in->st == PI_SUCCEEDED);
+		MUST(w, in->stray || in->st == PI_CANCELED || in->st == PI_SUCCEEDED);
+		MUST(w, !(in->stray && in->shown));
 	}
 	MUST(w, ordered ? w->tells == w->s.attempt - 1 : w->tells >= w->s.attempt);
 }
