@@ -19,52 +19,21 @@ static const struct pg_col card_cols[] = {
 };
 #define CARD_ROW .col = card_cols, .ncol = 18, .row_size = sizeof(struct card_row)
 
-/* The public list, one statement per sort: key is the sort's number, ties go by id in the same direction. */
-#define LIST(sort_name, key_expr, cmp, dir)                                                        \
+/* The public list, one function per sort (0005_list.sql): key is the sort's number, ties go by id in the same direction. */
+#define LIST(sort)                                                                                 \
 	{                                                                                          \
-		.name = sort_name,                                                                 \
-		.sql = "SELECT " CARD_COLUMNS " " key_expr " AS key," CARD_RATING                 \
-		       " FROM catalog.product p JOIN catalog.vendor v ON v.id = p.vendor_id AND v.status = 'approved'" \
-		       " LEFT JOIN catalog.product_price pp ON pp.product_id = p.id AND pp.currency = $1" \
-		       " WHERE p.status = 'published'"                                             \
-		       " AND ($2::text IS NULL OR EXISTS (SELECT 1 FROM catalog.product_category pc JOIN catalog.category c" \
-		       " ON c.id = pc.category_id WHERE pc.product_id = p.id AND $2 = ANY (c.path)))" \
-		       " AND ($3::text IS NULL OR p.vendor_id = $3) AND ($4::text IS NULL OR p.brand = $4)" \
-		       " AND ($5::bigint IS NULL OR pp.minor >= $5) AND ($6::bigint IS NULL OR pp.minor <= $6)" \
-		       " AND (NOT $7::boolean OR p.availability <> 'out')"                        \
-		       " AND ($8::integer = 0 OR (p.rating_count > 0 AND p.rating_sum >= $8::integer * p.rating_count))" \
-		       " AND NOT EXISTS (SELECT 1 FROM unnest($9::text[], $10::text[]) AS f (n, x)"  \
-		       " WHERE p.attributes ->> f.n IS DISTINCT FROM f.x)"                         \
-		       " AND ($11::bigint IS NULL OR (" key_expr ", p.id) " cmp " ($11::bigint, $12))" \
-		       " ORDER BY " key_expr " " dir ", p.id " dir " LIMIT $13::integer",          \
+		.name = "list_" sort,                                                              \
+		.sql = "SELECT id, slug, title, brand, vendor_id, vendor_name, availability, image_key, status, has_price," \
+		       " has_compare, minor, compare_at_minor, published_at, version, key, rating_x100, rating_count" \
+		       " FROM catalog.list_" sort "($1, $2, $3, $4, $5::bigint, $6::bigint, $7::boolean, $8::integer," \
+		       " $9::text[], $10::text[], $11::bigint, $12, $13::integer)",                \
 		CARD_ROW,                                                                          \
 	}
-/* Newest walks the index on published_at; microseconds make the key exact. */
-static const struct pg_stmt list_newest = {
-	.name = "list_newest",
-	.sql = "SELECT " CARD_COLUMNS " (extract(epoch FROM p.published_at) * 1000000)::bigint AS key," CARD_RATING
-	       " FROM catalog.product p JOIN catalog.vendor v ON v.id = p.vendor_id AND v.status = 'approved'"
-	       " LEFT JOIN catalog.product_price pp ON pp.product_id = p.id AND pp.currency = $1"
-	       " WHERE p.status = 'published'"
-	       " AND ($2::text IS NULL OR EXISTS (SELECT 1 FROM catalog.product_category pc JOIN catalog.category c"
-	       " ON c.id = pc.category_id WHERE pc.product_id = p.id AND $2 = ANY (c.path)))"
-	       " AND ($3::text IS NULL OR p.vendor_id = $3) AND ($4::text IS NULL OR p.brand = $4)"
-	       " AND ($5::bigint IS NULL OR pp.minor >= $5) AND ($6::bigint IS NULL OR pp.minor <= $6)"
-	       " AND (NOT $7::boolean OR p.availability <> 'out')"
-	       " AND ($8::integer = 0 OR (p.rating_count > 0 AND p.rating_sum >= $8::integer * p.rating_count))"
-	       " AND NOT EXISTS (SELECT 1 FROM unnest($9::text[], $10::text[]) AS f (n, x)"
-	       " WHERE p.attributes ->> f.n IS DISTINCT FROM f.x)"
-	       " AND ($11::bigint IS NULL OR (p.published_at, p.id) <"
-	       " ('epoch'::timestamptz + $11::bigint * interval '1 microsecond', $12))"
-	       " ORDER BY p.published_at DESC, p.id DESC LIMIT $13::integer",
-	CARD_ROW,
-};
-static const struct pg_stmt list_price = LIST("list_price", "coalesce(pp.minor, 9223372036854775807)", ">", "ASC");
-static const struct pg_stmt list_price_down = LIST("list_price_down", "coalesce(pp.minor, -1)", "<", "DESC");
-static const struct pg_stmt list_rating =
-	LIST("list_rating",
-	     "CASE WHEN p.rating_count > 0 THEN p.rating_sum * 1000 / p.rating_count ELSE 0 END::bigint", "<", "DESC");
-static const struct pg_stmt list_best = LIST("list_best", "p.sold_30d::bigint", "<", "DESC");
+static const struct pg_stmt list_newest = LIST("newest");
+static const struct pg_stmt list_price = LIST("price");
+static const struct pg_stmt list_price_down = LIST("price_down");
+static const struct pg_stmt list_rating = LIST("rating");
+static const struct pg_stmt list_best = LIST("best");
 
 enum err_code catalog_db_list(struct pg *pg, struct arena *a, const struct list_filter *f, struct card_row **rows_r,
 			      size_t *n_r, struct err *e)
