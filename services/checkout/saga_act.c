@@ -81,7 +81,8 @@ static struct saga_event sell(struct act *x)
 
 	if (!code)
 		return ev(EV_SELL_OK);
-	return ev(definite(code) ? EV_SELL_GONE : EV_SELL_UNKNOWN);
+	/* Only inventory's own word lets go of the goods; any other refusal is asked again and looked into. */
+	return ev(err_is(&x->c->err, "inventory.reservation_gone") ? EV_SELL_GONE : EV_SELL_UNKNOWN);
 }
 
 static struct saga_event release(struct act *x)
