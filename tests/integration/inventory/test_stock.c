@@ -12,6 +12,7 @@
 #include "common/crypto.h"
 #include "common/cursor.h"
 #include "common/metrics.h"
+#include "common/timeutil.h"
 #include "events.pb-c.h"
 #include "inventory.pb-c.h"
 #include "services/inventory/inventory.h"
@@ -436,7 +437,7 @@ static void test_hold_beats_sweep(void **state)
 	assert_int_equal(pthread_create(&job, NULL, sweep, NULL), 0);
 	while (!pg_fixture_i64(w.fx, "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
 				     " AND wait_event_type = 'Lock'"))
-		usleep(10000);
+		sleep_ms(10);
 	assert_int_equal(pg_script(pg, "COMMIT", &e), OK);
 	pthread_join(job, NULL);
 	pg_disconnect(pg);
