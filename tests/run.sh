@@ -16,6 +16,7 @@ passed=0 failed=0 skipped=0
 not_run=()
 begun=$SECONDS
 . tests/support/report.sh
+export LSAN_OPTIONS="suppressions=$root/tests/support/lsan.supp:print_suppressions=0"
 # The sanitizers of these compilers cannot map their shadow where a kernel randomises more bits than they know.
 fixed=(env)
 setarch -R true 2>/dev/null && fixed=(setarch -R)

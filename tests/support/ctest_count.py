@@ -34,9 +34,23 @@ def main():
 def flush(name, output):
     if name:
         print(f"FAIL  {name}")
-        for line in [x for x in output if x.strip()][-40:]:
-            print(f"      {line}")
+        for line in told(output)[-60:]:
+            print(f"      {line[:400]}")
     return None
+
+
+def told(output):
+    """What the failing cmocka tests printed; where there is no such mark (a crash), the end of everything."""
+    output = [x for x in output if x.strip()]
+    blocks, block = [], []
+    for line in output:
+        if line.startswith("[ RUN "):
+            block = []
+        block.append(line)
+        if re.match(r"\[  FAILED  \] \w+$", line) and block[0].startswith("[ RUN "):
+            blocks += block[-12:]
+            block = [""]
+    return blocks or output[-40:]
 
 
 if __name__ == "__main__":
