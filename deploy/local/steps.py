@@ -100,7 +100,7 @@ def migrate(s, sup, rows):
 
 def begin(sup, argv, env, stdin=None):
     base = {k: v for k, v in os.environ.items() if k in ("PATH", "HOME", "LANG", "TMPDIR", "ASAN_OPTIONS",
-                                                         "UBSAN_OPTIONS", "TSAN_OPTIONS")}
+                                                         "UBSAN_OPTIONS", "TSAN_OPTIONS", "LSAN_OPTIONS")}
     base.update(env)
     out = open(os.path.join(sup.s.run_dir, f".out-{os.path.basename(argv[0])}"), "w+b")
     popen = subprocess.Popen(argv, env=base, cwd=sup.s.run_dir, stdout=out, stderr=out,
