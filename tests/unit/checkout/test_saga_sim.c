@@ -382,7 +382,7 @@ static bool of_inventory(enum saga_cmd cmd)
 static void arrive(struct world *w, struct msg *m)
 {
 	if (!of_inventory(m->cmd) && m->cmd != CMD_CREATE_PI && m->cmd != CMD_FIND_PI && m->pi < 0) {
-		MUST(w, !"a command about an intent that nobody knows");
+		MUST(w, false && "a command about an intent that nobody knows");
 		return;
 	}
 	m->ev = of_inventory(m->cmd) ? event(inventory(w, m)) : provider(w, m);
