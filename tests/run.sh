@@ -180,7 +180,7 @@ do_fuzz() {
 		not_run+=("fuzzing: there are no targets")
 		return
 	fi
-	if ! run_quiet "$work/fuzz.out" env CC=clang CMAKE_ARGS=-DSOUK_FUZZ=ON deploy/local/build.sh Debug build/fuzz all; then
+	if ! run_quiet "$work/fuzz.out" env CC=clang CMAKE_ARGS=-DSOUK_FUZZ=ON deploy/local/build.sh Debug build/fuzz fuzzers; then
 		fail "clang build with libFuzzer" "$work/fuzz.out"
 		return
 	fi
