@@ -157,6 +157,8 @@ enum err_code begin_drive(struct call *c, struct saga_run *r, Checkout__V1__Chec
 
 	if (saga_run(r, &c->err))
 		return c->err.code;
+	if (r->answered)
+		return OK;
 	(void)saga_state_parse(r->row->state, &st);
 	if (st != SAGA_ORDERED && (saga_terminal(st) || !saga_live(st) || st == SAGA_EXPIRING || st == SAGA_CANCELLING_PI))
 		return checkout_end_error(c, r->row, &r->refused);

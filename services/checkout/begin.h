@@ -32,7 +32,7 @@ MUST_CHECK enum err_code begin_take(struct pg *pg, struct begin *b, int32_t atte
 /* Seals the person for that row. */
 MUST_CHECK enum err_code begin_seal(struct begin *b, const char *checkout_id);
 
-/* Runs the saga until it rests and answers: the view, 202, or why it ended. */
+/* Runs the saga until it rests and answers: the view, 202, or why it ended. r->answered: its key is finished as well. */
 MUST_CHECK enum err_code begin_drive(struct call *c, struct saga_run *r, Checkout__V1__CheckoutView *out);
 
 #endif

@@ -33,6 +33,7 @@ struct checkout_svc {
 	struct key32 index_key;
 	const char *secrets[CHECKOUT_SECRETS + 1]; /* of webhooks */
 	struct sweeper *sweeper;		   /* NULL in tests that drive by hand */
+	_Atomic int64_t clock_ms; /* PostgreSQL's clock minus mono_ms, as last seen; 0: not yet */
 };
 
 extern const struct rpc_method checkout_estimate_methods[];

@@ -191,9 +191,14 @@ static const struct pg_stmt attempt_put = {
 };
 
 enum err_code checkout_db_attempt_put(struct pg *pg, const char *checkout_id, int32_t n, const char *key,
-				      const char *params, struct err *e)
+				      const char *params, bool *fresh_r, struct err *e)
 {
-	return pg_exec(pg, &attempt_put, PG_ARGS(P(checkout_id), P(n), P(key), P(params)), NULL, e);
+	int64_t rows = 0;
+
+	if (pg_exec(pg, &attempt_put, PG_ARGS(P(checkout_id), P(n), P(key), P(params)), &rows, e))
+		return e->code;
+	*fresh_r = rows == 1;
+	return OK;
 }
 
 static const struct pg_col attempt_cols[] = {
@@ -279,6 +284,20 @@ enum err_code checkout_db_events_due(struct pg *pg, struct arena *a, int32_t lim
 	return pg_rows(pg, &events_due, PG_ARGS(P(limit)), a, rows_r, n_r, e);
 }
 
+/* Most events tell what the client's own confirmation has brought about meanwhile: they are done, all at once. */
+static const struct pg_stmt events_settled = {
+	.name = "events_settled",
+	.sql = "UPDATE checkout.provider_event v SET next_at = NULL FROM checkout.payment_attempt p"
+	       " JOIN checkout.checkout c ON c.id = p.checkout_id WHERE v.next_at <= now() AND p.pi_id = v.intent_id"
+	       " AND c.state = 'ordered' AND v.type IN ('payment_intent.amount_capturable_updated',"
+	       " 'payment_intent.succeeded')",
+};
+
+enum err_code checkout_db_events_settled(struct pg *pg, struct err *e)
+{
+	return pg_exec(pg, &events_settled, PG_NONE, NULL, e);
+}
+
 static const struct pg_stmt event_done = {
 	.name = "event_done",
 	.sql = "UPDATE checkout.provider_event SET next_at = NULL, parked = $2 WHERE id = $1",
@@ -334,6 +353,6 @@ enum err_code checkout_db_erase(struct pg *pg, const char *user_id, struct err *
 
 const struct pg_stmt *const checkout_db_stmts[] = {
 	&get,	     &live,	   &now,	&insert,     &save,	    &refreeze,	   &due,
-	&attempt_put, &attempt,	   &attempt_pi, &by_pi,	     &event_put,    &events_due,   &event_done,
+	&attempt_put, &attempt,	   &attempt_pi, &by_pi,	     &event_put,    &events_settled, &events_due, &event_done,
 	&event_later, &events_prune, &erase_checkouts, &erase_orders, NULL,
 };

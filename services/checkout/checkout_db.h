@@ -67,9 +67,9 @@ struct attempt_row {
 	const char *idem_key, *params;
 	int64_t created_at;
 };
-/* Keeps what is already there: key and parameters of an attempt never change. */
+/* Keeps what is already there (fresh_r false): key and parameters of an attempt never change. */
 MUST_CHECK enum err_code checkout_db_attempt_put(struct pg *, const char *checkout_id, int32_t n, const char *key,
-						 const char *params, struct err *);
+						 const char *params, bool *fresh_r, struct err *);
 MUST_CHECK enum err_code checkout_db_attempt(struct pg *, struct arena *, const char *checkout_id, int32_t n,
 					     struct attempt_row **row_r, bool *found_r, struct err *);
 MUST_CHECK enum err_code checkout_db_attempt_pi(struct pg *, const char *checkout_id, int32_t n, const char *pi_id,
@@ -88,6 +88,8 @@ struct event_row {
  */
 MUST_CHECK enum err_code checkout_db_event_put(struct pg *, const struct event_row *, const char *parked,
 					       int32_t delay_ms, bool settles, bool *fresh_r, struct err *);
+/* Marks due events as done that only say what an order already shows. */
+MUST_CHECK enum err_code checkout_db_events_settled(struct pg *, struct err *);
 MUST_CHECK enum err_code checkout_db_events_due(struct pg *, struct arena *, int32_t limit, struct event_row **rows_r,
 						size_t *n_r, struct err *);
 MUST_CHECK enum err_code checkout_db_event_done(struct pg *, const char *id, const char *parked, struct err *);

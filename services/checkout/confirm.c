@@ -33,16 +33,42 @@ static enum err_code finish(struct call *c)
 	return OK;
 }
 
+static enum err_code fill(struct call *c, const struct order_parts *p, Checkout__V1__Order *out)
+{
+	if (order_fill(c, p, out))
+		return c->err.code;
+	if (!p->order->user_id)
+		out->order_token = order_token(c->arena, c->svc, p->order->id);
+	out->hdr_location = arena_printf(c->arena, "/api/orders/%s", p->order->id);
+	return OK;
+}
+
 static enum err_code ordered(struct call *c, const struct checkout_row *row, Checkout__V1__Order *out)
 {
 	struct order_parts p;
 
-	if (order_load(c, row->order_id, &p) || order_fill(c, &p, out))
+	if (order_load(c, row->order_id, &p) || fill(c, &p, out))
 		return c->err.code;
-	if (!p.order->user_id)
-		out->order_token = order_token(c->arena, c->svc, p.order->id);
-	out->hdr_location = arena_printf(c->arena, "/api/orders/%s", p.order->id);
 	return finish(c);
+}
+
+/* The order that this very transaction writes. */
+static enum err_code answer(struct call *c, struct pg *pg, const struct checkout_row *row, struct err *e)
+{
+	Checkout__V1__Order *out = (Checkout__V1__Order *)(uintptr_t)c->out;
+	struct order_parts p;
+
+	checkout__v1__order__init(out);
+	if (strcmp(row->state, "ordered") != 0)
+		return err_set(e, E_INTERNAL, "common.internal", "%s is %s", row->id, row->state);
+	if (order_load_in(pg, c->arena, row->order_id, &p, e))
+		return e->code;
+	if (fill(c, &p, out)) {
+		if (e != &c->err)
+			err_copy(e, &c->err);
+		return e->code;
+	}
+	return OK;
 }
 
 static enum err_code still_pending(struct call *c, const struct checkout_row *row, Checkout__V1__Order *out)
@@ -78,8 +104,12 @@ static enum err_code confirm_order(struct call *c, const Checkout__V1__ConfirmOr
 		return c->err.code;
 	saga_run_inline(c, row->id, SAGA_SETTLE, WHY_NONE, &r);
 	r.row = row;
+	r.rest = answer;
+	r.tx_flags = CALL_TX_ONLY;
 	if (saga_run(&r, &c->err))
 		return c->err.code;
+	if (r.answered)
+		return OK;
 	(void)saga_state_parse(r.row->state, &st);
 	if (st == SAGA_ORDERED)
 		return ordered(c, r.row, out);

@@ -10,26 +10,20 @@ struct order_new {
 	int32_t item_count;
 	struct pg_bytes email_index, discounts, person;
 };
-/* The order's row, last of all its parts. */
-MUST_CHECK enum err_code order_db_insert(struct pg *, const struct order_new *, struct err *);
-
 /* Columns of the parts; every array has n entries. */
 struct vendor_new {
 	const char **id, **vendor_id, **name;
 	int64_t *subtotal, *discount, *shipping, *tax, *tax_added, *total, *commission;
 	size_t n;
 };
-MUST_CHECK enum err_code order_db_insert_vendors(struct pg *, struct arena *, const char *order_id, const char *currency,
-						 const struct vendor_new *, struct err *);
 struct line_new {
 	const char **variant_id, **vendor_order_id, **product_id, **sku, **title, **variant_title, **image_key;
 	int64_t *qty, *unit, *subtotal, *discount, *tax, *tax_added, *tax_bp, *total, *commission_bp, *commission;
 	size_t n;
 };
-MUST_CHECK enum err_code order_db_insert_lines(struct pg *, struct arena *, const char *order_id,
-					       const struct line_new *, struct err *);
-/* Sale and commission of each vendor order. */
-MUST_CHECK enum err_code order_db_book_sale(struct pg *, const char *order_id, struct err *);
+/* The order with all its parts and their entries in the ledger; the payment must be there already. */
+MUST_CHECK enum err_code order_db_write(struct pg *, struct arena *, const struct order_new *, const struct vendor_new *,
+					const struct line_new *, struct err *);
 
 /* Once per intent. */
 MUST_CHECK enum err_code order_db_payment_put(struct pg *, const char *id, const char *checkout_id, const char *pi_id,

@@ -15,25 +15,33 @@ enum err_code page_limit(struct call *c, protobuf_c_boolean has, int32_t limit, 
 	return OK;
 }
 
-enum err_code order_load(struct call *c, const char *id, struct order_parts *r)
+enum err_code order_load_in(struct pg *pg, struct arena *a, const char *id, struct order_parts *r, struct err *e)
 {
 	bool found = false;
-	struct pg *pg;
 
 	*r = (struct order_parts){ 0 };
 	if (!id || strlen(id) > 40)
-		return err_set(&c->err, E_NOT_FOUND, "order.not_found", "no id");
+		return err_set(e, E_NOT_FOUND, "order.not_found", "no id");
+	if (order_db_get(pg, a, id, &r->order, &found, e))
+		return e->code;
+	if (!found)
+		return err_set(e, E_NOT_FOUND, "order.not_found", "%s", id);
+	if (vorder_db_of_order(pg, a, id, &r->vendors, &r->n_vendors, e) ||
+	    oline_db_of(pg, a, id, NULL, &r->lines, &r->n_lines, e))
+		return e->code;
+	return OK;
+}
+
+enum err_code order_load(struct call *c, const char *id, struct order_parts *r)
+{
+	enum err_code code;
+	struct pg *pg;
+
 	if (call_pg(c, &pg))
 		return c->err.code;
-	if (order_db_get(pg, c->arena, id, &r->order, &found, &c->err) == OK) {
-		if (!found)
-			(void)err_set(&c->err, E_NOT_FOUND, "order.not_found", "%s", id);
-		else if (vorder_db_of_order(pg, c->arena, id, &r->vendors, &r->n_vendors, &c->err) == OK &&
-			 oline_db_of(pg, c->arena, id, NULL, &r->lines, &r->n_lines, &c->err))
-			r->n_lines = 0;
-	}
+	code = order_load_in(pg, c->arena, id, r, &c->err);
 	pg_return(pg);
-	return c->err.code;
+	return code;
 }
 
 bool order_is_mine(struct call *c, const struct order_row *o, const char *token)

@@ -14,6 +14,8 @@ struct order_parts {
 };
 /* E_NOT_FOUND order.not_found when it is absent. No check of who asks. */
 MUST_CHECK enum err_code order_load(struct call *c, const char *id, struct order_parts *r);
+MUST_CHECK enum err_code order_load_in(struct pg *pg, struct arena *a, const char *id, struct order_parts *r,
+				       struct err *e);
 /* The caller's own: by login, or by the order token; anything else is E_NOT_FOUND order.not_found. */
 MUST_CHECK enum err_code order_load_mine(struct call *c, const char *id, const char *order_token, struct order_parts *r);
 bool order_is_mine(struct call *c, const struct order_row *o, const char *order_token);

@@ -16,6 +16,7 @@ struct writing {
 	const struct checkout_row *row;
 	Checkout__V1__Frozen *f;
 	struct vendor_new v;
+	struct line_new l;
 	struct err *e;
 };
 
@@ -61,7 +62,7 @@ static const char *or_empty(const char *s)
 	return s ? s : "";
 }
 
-static enum err_code write_vendors(struct writing *w)
+static void fill_vendors(struct writing *w)
 {
 	const size_t n = w->f->n_vendors;
 	struct vendor_new *v = &w->v;
@@ -84,7 +85,6 @@ static enum err_code write_vendors(struct writing *w)
 		v->total[i] = frozen_minor(x->total);
 		v->commission[i] = frozen_minor(x->commission);
 	}
-	return order_db_insert_vendors(w->pg, w->a, w->row->order_id, w->row->currency, v, w->e);
 }
 
 static const char *vendor_order_of(const struct writing *w, const char *vendor_id)
@@ -119,10 +119,10 @@ static void fill_line(struct writing *w, struct line_new *l, size_t i)
 	l->commission[i] = frozen_minor(x->commission);
 }
 
-static enum err_code write_lines(struct writing *w, int32_t *items_r)
+static enum err_code fill_lines(struct writing *w, int32_t *items_r)
 {
 	const size_t n = w->f->n_lines;
-	struct line_new l = {
+	w->l = (struct line_new){
 		texts(w, n),   texts(w, n),   texts(w, n),   texts(w, n),   texts(w, n),   texts(w, n),
 		texts(w, n),   numbers(w, n), numbers(w, n), numbers(w, n), numbers(w, n), numbers(w, n),
 		numbers(w, n), numbers(w, n), numbers(w, n), numbers(w, n), numbers(w, n), n,
@@ -132,10 +132,10 @@ static enum err_code write_lines(struct writing *w, int32_t *items_r)
 	for (size_t i = 0; i < n; i++) {
 		if (!w->f->lines[i]->line)
 			return err_set(w->e, E_INTERNAL, "common.internal", "frozen line %zu is empty", i);
-		fill_line(w, &l, i);
-		*items_r += (int32_t)l.qty[i];
+		fill_line(w, &w->l, i);
+		*items_r += (int32_t)w->l.qty[i];
 	}
-	return order_db_insert_lines(w->pg, w->a, w->row->order_id, &l, w->e);
+	return OK;
 }
 
 /* ---- the person moves from the checkout's row to the order's ---- */
@@ -184,7 +184,7 @@ static enum err_code write_row(struct writing *w, int32_t items)
 	o.discounts = frozen_pack(w->a, &only.base);
 	if (reseal(w, &o))
 		return w->e->code;
-	return order_db_insert(w->pg, &o, w->e);
+	return order_db_write(w->pg, w->a, &o, &w->v, &w->l, w->e);
 }
 
 /* ---- events ---- */
@@ -245,9 +245,15 @@ enum err_code order_write(struct pg *pg, struct arena *a, const struct checkout_
 	struct writing w = { .pg = pg, .a = a, .svc = svc, .row = row, .e = e };
 	int32_t items = 0;
 
-	if (frozen_unpack(a, row->frozen, &w.f, e) || (!row->free && put_payment(pg, row, captured_minor, e)) ||
-	    write_vendors(&w) || write_lines(&w, &items) || order_db_book_sale(pg, row->order_id, e) ||
-	    checkout_db_promo_end(pg, row->id, row->attempt, "used", e) || tell_placed(&w) || tell_vendors(&w))
+	if (frozen_unpack(a, row->frozen, &w.f, e))
+		return e->code;
+	fill_vendors(&w);
+	if (fill_lines(&w, &items) || (!row->free && put_payment(pg, row, captured_minor, e)))
+		return e->code;
+	/* Every promotion that applied is a discount in the frozen totals. */
+	if (w.f->n_discounts && checkout_db_promo_end(pg, row->id, row->attempt, "used", e))
+		return e->code;
+	if (tell_placed(&w) || tell_vendors(&w))
 		return e->code;
 	return write_row(&w, items);
 }

@@ -167,25 +167,38 @@ char *act_create_params(struct arena *a, const struct checkout_row *row, int32_t
 	return pay_create_params(a, row->id, row->order_id, pi_n, row->total_minor, row->currency);
 }
 
-static struct saga_event create_pi(struct act *x)
+/* Key and body as they are stored, which a newer build might compute differently. */
+static bool stored_attempt(struct act *x, struct attempt_row **at_r)
 {
-	struct pay_call pc = pay_call_of(x);
-	struct attempt_row *at = NULL;
-	struct pay_reply r = { 0 };
 	bool found = false;
 	struct pg *pg;
 
 	if (pg_borrow(x->c->pool, x->c->deadline_ms, &pg, &x->c->err))
-		return ev(EV_PI_UNKNOWN);
-	if (checkout_db_attempt(pg, x->c->arena, x->row->id, x->s->pi_n, &at, &found, &x->c->err))
+		return false;
+	if (checkout_db_attempt(pg, x->c->arena, x->row->id, x->s->pi_n, at_r, &found, &x->c->err))
 		found = false;
 	pg_return(pg);
-	if (!found)
+	return found;
+}
+
+static struct saga_event create_pi(struct act *x)
+{
+	struct pay_call pc = pay_call_of(x);
+	struct attempt_row computed = { 0 }, *at = &computed;
+	struct pay_reply r = { 0 };
+
+	if (x->fresh_attempt) {
+		computed.idem_key = act_create_key(x->c->arena, x->row->id, x->s->pi_n);
+		computed.params = act_create_params(x->c->arena, x->row, x->s->pi_n);
+	} else if (!stored_attempt(x, &at)) {
 		return ev(EV_PI_UNKNOWN);
+	}
 	switch (pay_create(&pc, at->idem_key, at->params, &r)) {
 	case PAY_OK:
 		return created(x, &r);
 	case PAY_NOT_SENT:
+		x->refused->retry_after_ms = 5000;
+		(void)err_set(x->refused, E_UNAVAILABLE, "checkout.provider_down", "HTTP %d %s %s", r.status, r.code, r.text);
 		return ev(EV_PI_NOT_SENT);
 	case PAY_REFUSED:
 		if (r.mismatch_of_key) /* another key would hide what went wrong */

@@ -10,6 +10,7 @@ struct act {
 	const struct checkout_row *row;
 	const struct saga_state *s;	/* as persisted */
 	int64_t pay_timeout_ms;
+	bool fresh_attempt;		/* its row was written just now: what is stored is what we would compute */
 	struct saga_facts *facts;	/* learnt, to be persisted with the next step */
 	struct err *refused;		/* why stock or provider said no, with details for the client */
 };

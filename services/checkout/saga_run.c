@@ -21,7 +21,7 @@ struct drive {
 	struct saga_facts facts;
 	struct err *e;
 	int64_t clock; /* PostgreSQL's minus ours */
-	bool lost;
+	bool lost, fresh_attempt;
 	int32_t lease_ms;
 };
 
@@ -71,7 +71,7 @@ static enum err_code effects(struct pg *pg, struct drive *d, struct err *e)
 
 	if (has(&d->cmds, CMD_CREATE_PI) &&
 	    checkout_db_attempt_put(pg, row->id, d->next.pi_n, act_create_key(a, row->id, d->next.pi_n),
-				    act_create_params(a, row, d->next.pi_n), e))
+				    act_create_params(a, row, d->next.pi_n), &d->fresh_attempt, e))
 		return e->code;
 	if (d->facts.pi_id && checkout_db_attempt_pi(pg, row->id, d->next.pi_n, d->facts.pi_id, e))
 		return e->code;
@@ -96,7 +96,7 @@ static enum err_code save_tx(struct pg *pg, void *arg, struct err *e)
 	const struct checkout_row *row = d->r->row;
 	bool won = false;
 
-	d->lost = false;
+	d->lost = d->fresh_attempt = false;
 	if (checkout_db_save(pg, row->id, row->version, &d->next, d->lease_ms, &d->facts, &won, e))
 		return e->code;
 	if (!won) {
@@ -106,11 +106,9 @@ static enum err_code save_tx(struct pg *pg, void *arg, struct err *e)
 	return effects(pg, d, e);
 }
 
-/* The row in hand becomes what was stored. */
-static void follow(struct drive *d)
+/* A row as it was just stored. */
+static void stored(const struct drive *d, struct checkout_row *row)
 {
-	struct checkout_row *row = d->r->row;
-
 	row->version++;
 	row->leased = d->lease_ms > 0;
 	if (d->facts.pi_id)
@@ -122,6 +120,11 @@ static void follow(struct drive *d)
 		row->pay_code = d->facts.pay_code;
 		row->pay_message = d->facts.pay_message;
 	}
+}
+
+static void follow(struct drive *d)
+{
+	stored(d, d->r->row);
 	d->s = d->next;
 	d->facts = (struct saga_facts){ .received = d->facts.received };
 }
@@ -141,10 +144,49 @@ static void mirror(struct checkout_row *row, const struct saga_state *s)
 	row->has_pi = s->has_pi;
 }
 
+/* The step and the answer to the request in one transaction. */
+static enum err_code answer_tx(struct pg *pg, void *arg, struct err *e)
+{
+	struct drive *d = arg;
+	struct checkout_row shown = *d->r->row;
+
+	if (save_tx(pg, arg, e))
+		return e->code;
+	if (d->lost)
+		return err_set(e, E_CONFLICT, "checkout.live", "moved on");
+	stored(d, &shown);
+	return d->r->rest(d->r->c, pg, &shown, e);
+}
+
+/* False: it has to be stored without the answer, because the key's row is not ours any more. */
+static bool answer(struct drive *d, enum err_code *code_r)
+{
+	struct call *c = d->r->c;
+	int64_t deadline = c->deadline_ms;
+
+	if (c->deadline_ms < mono_ms() + SAVE_MS)
+		c->deadline_ms = mono_ms() + SAVE_MS;
+	*code_r = call_tx(c, d->r->tx_flags, answer_tx, d);
+	c->deadline_ms = deadline;
+	if (*code_r == OK) {
+		d->r->answered = true;
+		return true;
+	}
+	if (d->lost || strncmp(c->err.slug, "idem.", 5) == 0) {
+		err_clear(&c->err);
+		*code_r = OK;
+		return d->lost;
+	}
+	if (d->e != &c->err)
+		err_copy(d->e, &c->err);
+	return true;
+}
+
 static enum err_code persist(struct drive *d)
 {
 	const struct pg_actor who = { call_actor(d->r->c), d->r->c->request_id };
 	bool acts = false, in_tx = false, learnt;
+	enum err_code code = OK;
 
 	for (int i = 0; i < d->cmds.n; i++) {
 		acts |= saga_cmd_acts(d->cmds.cmd[i]);
@@ -157,11 +199,13 @@ static enum err_code persist(struct drive *d)
 		return OK;
 	d->lease_ms = acts ? SAGA_ACT_MS : 0;
 	mirror(d->r->row, &d->next);
-	if (pg_tx(d->r->c->pool, mono_ms() + SAVE_MS, &who, save_tx, d, d->e))
-		return d->e->code;
-	if (!d->lost)
+	if (!(d->r->rest && d->r->c->idem && !acts && d->r->first.type != SAGA_END &&
+	      (d->next.st == SAGA_PAYMENT_PENDING ? d->facts.pi_id != NULL : d->next.st == SAGA_ORDERED) &&
+	      answer(d, &code)))
+		code = pg_tx(d->r->c->pool, mono_ms() + SAVE_MS, &who, save_tx, d, d->e);
+	if (!code && !d->lost)
 		follow(d);
-	return OK;
+	return code;
 }
 
 /* ---- stepping ---- */
@@ -190,7 +234,7 @@ static int64_t pay_timeout(const struct saga_run *r)
 static bool act(struct drive *d, struct saga_event *ev)
 {
 	struct act x = { .c = &d->sub, .row = d->r->row, .s = &d->s, .pay_timeout_ms = pay_timeout(d->r),
-			 .facts = &d->facts, .refused = &d->r->refused };
+			 .fresh_attempt = d->fresh_attempt, .facts = &d->facts, .refused = &d->r->refused };
 	bool heard = false;
 
 	for (int i = 0; i < d->cmds.n; i++) {
@@ -251,6 +295,7 @@ static enum err_code drive(struct drive *d)
 
 static enum err_code load(struct saga_run *r, struct err *e)
 {
+	struct checkout_svc *svc = r->c->svc;
 	bool found = false;
 	struct pg *pg;
 
@@ -261,7 +306,10 @@ static enum err_code load(struct saga_run *r, struct err *e)
 		return e->code;
 	}
 	pg_return(pg);
-	return found ? OK : err_set(e, E_NOT_FOUND, "checkout.not_found", "%s", r->id);
+	if (!found)
+		return err_set(e, E_NOT_FOUND, "checkout.not_found", "%s", r->id);
+	svc->clock_ms = r->row->now_at - mono_ms();
+	return OK;
 }
 
 enum err_code saga_run(struct saga_run *r, struct err *e)

@@ -18,9 +18,16 @@ struct saga_run {
 	int64_t until_ms;    /* monotonic: no new call to the provider, no waiting after this */
 	int64_t pay_timeout_ms; /* of one call to the provider; shortened to until_ms when patient is false */
 	const struct saga_cmds *given; /* persisted already, with the lease, and not yet carried out; NULL: none */
+	/*
+	 * Fills c->out in the transaction that brings the checkout to rest in payment_pending or ordered; the answer then
+	 * belongs to the request's key from that commit on (tx_flags as for call_tx). NULL: the caller does it later.
+	 */
+	enum err_code (*rest)(struct call *c, struct pg *pg, const struct checkout_row *row, struct err *e);
+	unsigned tx_flags;
 	bool patient;	     /* the sweeper: does not wait for leases, and lets each call have its time */
 	/* results */
 	struct checkout_row *row; /* as last seen; may be set before: then it is not loaded again */
+	bool answered;		  /* rest has run, and its transaction is committed */
 	bool unsure;		  /* the outcome of something is still open */
 	struct err refused;	  /* what stock or provider said no to, with details */
 };

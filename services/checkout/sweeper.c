@@ -152,7 +152,7 @@ static int sweep_events(struct checkout_svc *svc, struct arena *a)
 
 	if (pg_borrow(svc->pool, mono_ms() + 2000, &pg, &e))
 		return 0;
-	if (checkout_db_events_due(pg, a, BATCH, &rows, &n, &e))
+	if (checkout_db_events_settled(pg, &e) || checkout_db_events_due(pg, a, BATCH, &rows, &n, &e))
 		n = 0;
 	pg_return(pg);
 	for (size_t i = 0; i < n; i++) {

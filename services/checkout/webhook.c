@@ -38,18 +38,20 @@ static const struct {
 	{ "refund.failed", 0, false },
 };
 
-struct enqueue {
-	struct event_row ev;
-	const char *parked;
-	int32_t delay_ms;
-	bool settles, fresh;
-};
-
-static enum err_code enqueue_tx(struct pg *pg, void *arg, struct err *e)
+/* One statement, committed by itself: the event is kept before the provider hears 200. */
+static enum err_code enqueue(struct call *c, const struct event_row *ev, const char *parked, int32_t delay_ms,
+			     bool settles, bool *fresh_r)
 {
-	struct enqueue *q = arg;
+	struct pg *pg;
 
-	return checkout_db_event_put(pg, &q->ev, q->parked, q->delay_ms, q->settles, &q->fresh, e);
+	if (call_pg(c, &pg))
+		return c->err.code;
+	if (checkout_db_event_put(pg, ev, parked, delay_ms, settles, fresh_r, &c->err)) {
+		pg_return(pg);
+		return c->err.code;
+	}
+	pg_return(pg);
+	return OK;
 }
 
 static bool short_enough(const struct pay_event *ev)
@@ -61,7 +63,9 @@ static bool short_enough(const struct pay_event *ev)
 static enum err_code pay_webhook(struct call *c, const Checkout__V1__WebhookRequest *in, Checkout__V1__WebhookReply *out)
 {
 	struct checkout_svc *svc = c->svc;
-	struct enqueue q = { .delay_ms = -1 };
+	const char *parked = NULL;
+	bool settles = false, fresh = false;
+	int32_t delay_ms = -1;
 	struct pay_event ev;
 	enum pay_sig sig = pay_signature_check(in->hdr_signature, in->raw_body.data,
 					       in->has_raw_body ? in->raw_body.len : 0, svc->secrets, wall_ms() / 1000);
@@ -70,23 +74,25 @@ static enum err_code pay_webhook(struct call *c, const Checkout__V1__WebhookRequ
 		return err_set(&c->err, E_INVALID, "checkout.signature", "webhook signature %s", pay_signature_text(sig));
 	if (!pay_json_event(c->arena, (const char *)in->raw_body.data, in->raw_body.len, &ev) || !short_enough(&ev))
 		return err_set(&c->err, E_INVALID, "common.invalid_json", "a signed webhook is no event");
-	q.ev = (struct event_row){ .id = ev.id, .type = ev.type, .object_id = ev.object_id, .intent_id = ev.intent_id,
-				   .checkout_id = ev.checkout_id };
+	const struct event_row row = { .id = ev.id, .type = ev.type, .object_id = ev.object_id,
+				       .intent_id = ev.intent_id, .checkout_id = ev.checkout_id };
+
 	for (size_t i = 0; i < ARRAY_LEN(known); i++) {
 		if (strcmp(known[i].type, ev.type) != 0)
 			continue;
-		q.delay_ms = known[i].delay_ms;
-		q.settles = known[i].settles;
+		delay_ms = known[i].delay_ms;
+		settles = known[i].settles;
 	}
 	if (ev.livemode != pay_live(svc->pay)) {
 		log_msg(LVL_ERROR, "a payment event is of the other mode", LF_S("event_id", ev.id),
 			LF_B("livemode", ev.livemode));
-		q.parked = "livemode";
-		q.delay_ms = -1;
+		parked = "livemode";
+		delay_ms = -1;
 	}
-	if (call_tx(c, CALL_TX_PLAIN, enqueue_tx, &q))
+	/* What says nothing that we act on is not kept. */
+	if ((parked || delay_ms >= 0) && enqueue(c, &row, parked, delay_ms, settles, &fresh))
 		return c->err.code;
-	if (q.fresh && q.delay_ms == 0)
+	if (fresh && delay_ms == 0)
 		sweeper_kick(svc->sweeper);
 	out->has_received = out->received = true;
 	return OK;

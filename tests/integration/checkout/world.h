@@ -27,6 +27,7 @@
 #include "common/cursor.h"
 #include "common/httpc.h"
 #include "common/id.h"
+#include "common/idem.h"
 #include "common/money.h"
 #include "common/timeutil.h"
 #include "services/checkout/checkout.h"
@@ -487,6 +488,7 @@ static int world_begin(void **state)
 	w.svc.conf = &w.conf;
 	w.svc.pool = pg_fixture_pool(w.fx, checkout_stmts, 12);
 	assert_int_equal(keyring_parse(ring, strlen(ring), &w.svc.ring, &w.e), OK);
+	idem_seal_with(w.svc.pool, w.svc.ring);
 	assert_true(checkout_secrets(&w.svc, secrets));
 	world_open_pay(w.url);
 	w.h = (struct handlers){ &service, w.svc.pool, &w.svc };
