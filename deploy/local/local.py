@@ -78,7 +78,7 @@ def supervise(s):
     sup = Supervisor(s)
     failure = None
     try:
-        stores = processes.stores(s, lambda: steps.pg_ready(s), lambda: steps.redis_ready(s))
+        stores = processes.stores(s, lambda: steps.pg_ready(s), lambda: steps.redis_ready(s), lambda: steps.pg_clear(s))
         for row in stores:
             sup.start(row)
         sup.wait_ready([r.name for r in stores], 60)

@@ -40,7 +40,7 @@ class Process:
     """One supervised process. ready: a URL that answers 200, a callable, or None (started = ready)."""
 
     def __init__(self, name, argv, env=None, ready=None, user=None, stop_signal=15, stop_after=15.0, rank=5,
-                 cwd=None, own_env=False):
+                 cwd=None, own_env=False, before=None, forks=False):
         self.name = name
         self.argv = argv
         self.env = env or {}
@@ -51,6 +51,8 @@ class Process:
         self.rank = rank  # started in ascending order, stopped in descending order
         self.cwd = cwd
         self.own_env = own_env  # write <run>/env/<name>.env
+        self.before = before  # called before each start
+        self.forks = forks  # has processes of its own, which must be gone before it starts again
 
 
 def shared_env(s):
@@ -141,7 +143,7 @@ def sandbox_env(s):
     }
 
 
-def stores(s, pg_ready, redis_ready):
+def stores(s, pg_ready, redis_ready, pg_clear):
     """PostgreSQL and Redis: first up, last down."""
     redis = ["redis-server", "--unixsocket", s.redis_socket, "--unixsocketperm", "700", "--dir", s.redis_dir,
              "--save", "", "--appendonly", "no", "--maxmemory", "256mb", "--maxmemory-policy", "allkeys-lru",
@@ -153,7 +155,7 @@ def stores(s, pg_ready, redis_ready):
     return [
         # SIGINT is PostgreSQL's fast shutdown; SIGTERM would wait for every client.
         Process("postgres", postgres, ready=pg_ready, user=s.pg_user, stop_signal=2, stop_after=60.0, rank=0,
-                cwd="/"),
+                cwd="/", before=pg_clear, forks=True),
         Process("redis", redis, ready=redis_ready, rank=0, cwd=s.redis_dir),
     ]
 

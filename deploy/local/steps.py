@@ -1,7 +1,9 @@
 """The steps between "PostgreSQL answers" and "daemons may start": cluster, roles, keys, migrations."""
 
 import os
+import signal
 import subprocess
+import time
 
 from processes import DAEMON_NAMES
 from settings import Problem
@@ -43,6 +45,36 @@ def make_cluster(s):
         subprocess.run(["sync", "-f", fresh], check=False)
     os.rename(fresh, s.pg_data)
     return True
+
+
+def pg_clear(s):
+    """
+    Takes away what a killed server left. Its postmaster.pid names a process that may be any other by now, and would
+    keep PostgreSQL from starting; one that is still a server of this cluster (its supervisor was killed) is ended first.
+    """
+    path = os.path.join(s.pg_data, "postmaster.pid")
+    try:
+        with open(path) as f:
+            pid = int(f.readline())
+    except (OSError, ValueError):
+        return
+    deadline = time.monotonic() + 60
+    told = False
+    while serves(pid, s.pg_data) and time.monotonic() < deadline:
+        if not told:
+            os.kill(pid, signal.SIGINT)
+            told = True
+        time.sleep(0.02)
+    if not serves(pid, s.pg_data) and os.path.exists(path):
+        os.unlink(path)
+
+
+def serves(pid, data):
+    """Whether that process is a server of the cluster: PostgreSQL works in its data folder."""
+    try:
+        return os.path.realpath(f"/proc/{pid}/cwd") == os.path.realpath(data)
+    except OSError:
+        return False
 
 
 def pg_ready(s):

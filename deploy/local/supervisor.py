@@ -21,6 +21,8 @@ from settings import Problem, say
 
 LOG_MAX = 64 << 20  # a log is turned to .1 past this size
 PR_SET_PDEATHSIG = 1
+PR_SET_CHILD_SUBREAPER = 36
+STEADY = 10.0  # a process that was ready and lived so long starts again at once
 _libc = ctypes.CDLL(None, use_errno=True)
 _direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # never through a proxy of the machine
 
@@ -59,7 +61,8 @@ class Child:
         self.popen = None
         self.state = "stopped"  # starting, ready, waiting (to be restarted), stopped
         self.restarts = 0
-        self.backoff = 0.5
+        self.backoff = 0.0
+        self.failed_starts = 0  # since it was ready last
         self.started = 0.0
         self.restart_at = 0.0
         self.last_line = b""
@@ -83,6 +86,8 @@ class Supervisor:
         for sig in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             signal.signal(sig, self._on_stop)
         signal.signal(signal.SIGCHLD, lambda *_: None)
+        # What a child leaves behind becomes ours, to be found and ended.
+        _libc.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
         self.sel.register(self.wake_r, selectors.EVENT_READ, None)
 
     def _on_stop(self, *_):
@@ -100,6 +105,8 @@ class Supervisor:
 
     def _spawn(self, child):
         spec = child.spec
+        if spec.before:
+            spec.before()
         env = {k: v for k, v in os.environ.items()
                if k in ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "ASAN_OPTIONS", "UBSAN_OPTIONS",
                         "TSAN_OPTIONS", "LSAN_OPTIONS")}
@@ -163,6 +170,8 @@ class Supervisor:
 
     def _reap(self, child):
         code = child.popen.wait()
+        if child.spec.forks:
+            self._end_orphans(child.spec)
         self.sel.unregister(child.pidfd)
         os.close(child.pidfd)
         child.pidfd = -1
@@ -173,17 +182,34 @@ class Supervisor:
             self.save()
             return
         how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
-        if time.monotonic() - child.started > 60:
-            child.backoff = 0.5
+        now = time.monotonic()
+        if was == "ready" and now - child.started > STEADY:
+            child.backoff = 0.0
         child.restarts += 1
         child.state = "waiting"
-        child.exits = getattr(child, "exits", 0) + (1 if was == "starting" else 0)
-        child.restart_at = time.monotonic() + child.backoff
+        child.failed_starts += was == "starting"
+        child.restart_at = now + child.backoff
         last = child.last_line.decode("utf-8", "replace")
-        say(f"souk: {child.spec.name} {how}; starting it again in {child.backoff:g} s"
+        when = f"in {child.backoff:g} s" if child.backoff else "at once"
+        say(f"souk: {child.spec.name} {how}; starting it again {when}"
             f" (logs/{child.spec.name}.log{': ' + shorten(last) if last else ''})")
-        child.backoff = min(child.backoff * 2, 30.0)
+        child.backoff = min(max(child.backoff * 2, 0.5), 30.0)
         self.save()
+
+    def _end_orphans(self, spec):
+        """The processes a dead child had forked: PostgreSQL's hold its memory, and the next one cannot start."""
+        program = os.path.realpath(spec.argv[0])
+        deadline = time.monotonic() + 10
+        while time.monotonic() < deadline:
+            left = [pid for pid in our_children() if runs(pid, program)]
+            if not left:
+                return
+            for pid in left:
+                try:
+                    os.kill(pid, signal.SIGKILL)
+                    os.waitpid(pid, 0)
+                except (ProcessLookupError, ChildProcessError):
+                    pass
 
     def _drain_pipes(self, child):
         for key in list(self.sel.get_map().values()):
@@ -208,6 +234,8 @@ class Supervisor:
                 else:
                     timeout = min(timeout, child.restart_at - now)
         for key, _ in self.sel.select(max(timeout, 0)):
+            if self.sel.get_map().get(key.fd) is not key:
+                continue  # closed by an event before it in this round: a death reads its pipe to the end
             if key.data is None:
                 try:
                     os.read(self.wake_r, 512)
@@ -229,7 +257,7 @@ class Supervisor:
                     child.state = "ready"
                     self.save()
                     waiting.remove(name)
-                elif getattr(child, "exits", 0) >= 3:
+                elif child.failed_starts >= 3:
                     raise Problem(f"{name} does not start: " + shorten(child.last_line.decode("utf-8", "replace"), 300)
                                   + f" (logs/{name}.log)")
             if waiting and time.monotonic() > deadline:
@@ -244,11 +272,11 @@ class Supervisor:
     def run(self):
         """Until asked to stop."""
         while not self.stopping:
-            self.turn(1.0)
+            self.turn(0.05 if any(c.state == "starting" for c in self.children.values()) else 1.0)
             for name, child in self.children.items():
                 if child.state == "starting" and is_ready(child.spec.ready):
                     child.state = "ready"
-                    child.exits = 0
+                    child.failed_starts = 0
                     self.save()
                     say(f"souk: {name} is ready again")
 
@@ -287,6 +315,24 @@ class Supervisor:
         except OSError as e:
             if e.errno != errno.ENOSPC:
                 raise
+
+
+def our_children():
+    me = str(os.getpid())
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            with open(f"/proc/{pid}/stat") as f:
+                if f.read().rsplit(")", 1)[1].split()[1] == me:
+                    yield int(pid)
+        except OSError:
+            continue
+
+
+def runs(pid, program):
+    try:
+        return os.readlink(f"/proc/{pid}/exe").removesuffix(" (deleted)") == program
+    except OSError:
+        return False
 
 
 def shorten(text, most=160):

@@ -73,10 +73,15 @@ class Supervisor(unittest.TestCase):
         with open(os.path.join(self.run_dir, "state.json")) as f:
             return json.load(f)
 
+    def ports(self):
+        with open(os.path.join(self.run_dir, "ports.json")) as f:
+            return json.load(f)["ports"]
+
     def until(self, condition, what, seconds=20):
         deadline = time.monotonic() + seconds
         while not condition():
-            self.assertLess(time.monotonic(), deadline, what)
+            if time.monotonic() > deadline:
+                self.fail(f"not seen in {seconds} s: {what}\n{self.log('souk')}\n{self.log('postgres')[-2000:]}")
             time.sleep(0.05)
 
     def log(self, name):
@@ -118,11 +123,11 @@ class Supervisor(unittest.TestCase):
         self.assertEqual(self.local("status")[0], 3)
 
         # Again, with the same ports and without a new cluster.
-        ports = json.load(open(os.path.join(self.run_dir, "ports.json")))["ports"]
+        ports = self.ports()
         code, out = self.local("up", "--detach")
         self.assertEqual(code, 0, out)
         self.assertNotIn("private PostgreSQL", out)
-        self.assertEqual(ports, json.load(open(os.path.join(self.run_dir, "ports.json")))["ports"])
+        self.assertEqual(ports, self.ports())
 
     def test_ctrl_c(self):
         popen = subprocess.Popen(["/usr/bin/python3", LOCAL, "up"], env=self.env, stdin=subprocess.DEVNULL,
@@ -139,6 +144,25 @@ class Supervisor(unittest.TestCase):
         out, _ = popen.communicate(timeout=60)
         self.assertEqual((popen.returncode, out.splitlines()[-1]), (0, "souk: stopped"), out)
         self.assertFalse([p for p in pids if os.path.exists(f"/proc/{p}")])
+
+    def test_pid_file_of_a_killed_server_names_another_process(self):
+        """After a crash of the machine the number may be anybody's."""
+        self.assertEqual(self.local("up", "--detach")[0], 0)
+        data = os.path.join(self.run_dir, "pg", "data")
+        user = os.stat(data).st_uid
+        sleeper = subprocess.Popen(["sleep", "1000"], user=user) if os.getuid() == 0 else subprocess.Popen(["sleep", "1000"])
+        try:
+            with open(os.path.join(data, "postmaster.pid")) as f:
+                lines = f.read().splitlines(True)
+            self.assertEqual(self.local("down")[0], 0)
+            with open(os.path.join(data, "postmaster.pid"), "w") as f:
+                f.writelines([f"{sleeper.pid}\n"] + lines[1:])
+            os.chown(f.name, user, -1)
+            code, out = self.local("up", "--detach")
+            self.assertEqual((code, sleeper.poll()), (0, None), out)
+        finally:
+            sleeper.kill()
+            sleeper.wait()
 
     def test_supervisor_killed_leaves_no_orphan(self):
         self.assertEqual(self.local("up", "--detach")[0], 0)
@@ -186,6 +210,79 @@ class Supervisor(unittest.TestCase):
         self.assertEqual(self.local("up", "--detach")[0], 0)
         self.assertEqual(stat.S_IMODE(os.stat(os.path.join(self.run_dir, "keys")).st_mode), 0o700)
         self.assertEqual(stat.S_IMODE(os.stat(os.path.join(self.run_dir, "keys", "local.json")).st_mode), 0o600)
+
+
+# In a process of its own: a supervisor takes over signals and orphans. SHELL is a program that the children run.
+ALONE = r'''
+import os, signal, sys, time, types
+sys.path.insert(0, sys.argv[1])
+import processes, supervisor
+folder, what = sys.argv[2:4]
+s = types.SimpleNamespace(logs_dir=folder, run_dir=folder, state_file=os.path.join(folder, "state.json"))
+sup = supervisor.Supervisor(s)
+pids = os.path.join(folder, "pids")
+row = processes.Process("brood", ["/usr/bin/bash", "-c", f"(trap '' INT TERM; echo $BASHPID >{pids}.new;"
+    f" mv {pids}.new {pids}; while :; do sleep 0.1; done) & wait"], forks=what == "orphans")
+child = sup.start(row)
+child.state = "ready"
+deadline = time.monotonic() + 30
+while not os.path.exists(pids):
+    assert time.monotonic() < deadline
+    sup.turn(0.05)
+other = int(open(pids).read())
+parent = child.popen.pid
+def gone(pid):
+    try:
+        return open(f"/proc/{pid}/stat").read().rsplit(")", 1)[1].split()[0] == "Z"
+    except OSError:
+        return True
+os.kill(parent, signal.SIGKILL)
+while not gone(parent):
+    time.sleep(0.01)
+if what == "batch":
+    # The pipe ends after its owner did, and both are seen in one round: a death reads the pipe to its end.
+    for pid in [int(p) for p in os.listdir("/proc") if p.isdigit()]:
+        try:
+            if os.getpgid(pid) == parent and pid != parent:
+                os.kill(pid, signal.SIGKILL)
+        except ProcessLookupError:
+            pass
+    while not gone(other):
+        time.sleep(0.01)
+    time.sleep(0.2)
+assert child.popen.pid == parent
+sup.turn(0.05)
+assert child.popen is None and child.state == "waiting" and child.restarts == 1, child.state
+assert child.restart_at <= time.monotonic(), "what was ready starts again at once"
+if what == "orphans":
+    assert gone(other), "an orphan lives"
+os.unlink(pids)
+sup.turn(0.05)
+assert child.popen.pid != parent
+while not os.path.exists(pids):
+    assert time.monotonic() < deadline
+    sup.turn(0.05)
+os.killpg(child.popen.pid, signal.SIGKILL)
+while child.popen and child.popen.pid != parent and child.state != "waiting":
+    sup.turn(0.05)
+assert child.restart_at - time.monotonic() > 0.3, "one that dies again and again is given time"
+'''
+
+
+class Alone(unittest.TestCase):
+    def check(self, what):
+        with tempfile.TemporaryDirectory(prefix="souk-sv.") as folder:
+            done = subprocess.run(["/usr/bin/python3", "-c", ALONE, os.path.dirname(LOCAL), folder, what],
+                                  stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+                                  timeout=60)
+            self.assertEqual(done.returncode, 0, done.stdout)
+            self.assertIn("starting it again at once", done.stdout)
+
+    def test_a_death_and_the_end_of_its_pipe_in_one_round(self):
+        self.check("batch")
+
+    def test_what_a_dead_process_had_forked_is_ended(self):
+        self.check("orphans")
 
 
 def alive(pid):
