@@ -395,11 +395,11 @@ static void measure(struct request *r, enum err_code code, int64_t us)
 	if (!r->slot)
 		return;
 	metric_observe(r->slot->seconds, (double)us / 1e6);
-	m = atomic_load_explicit(&r->slot->codes[code], memory_order_relaxed);
+	m = atomic_load_explicit(&r->slot->codes[code], memory_order_acquire);
 	if (!m) {
 		snprintf(labels, sizeof(labels), "%s,code=\"%s\"", r->slot->label, err_code_name(code));
 		m = metric_counter("souk_rpc_server_requests_total", "Requests answered, by outcome", labels);
-		atomic_store_explicit(&r->slot->codes[code], m, memory_order_relaxed);
+		atomic_store_explicit(&r->slot->codes[code], m, memory_order_release);
 	}
 	metric_add(m, 1);
 }

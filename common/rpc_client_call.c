@@ -362,12 +362,12 @@ static void measure(struct rpc_client *cl, const char *method, enum err_code cod
 	if (!m)
 		return;
 	metric_observe(m->seconds, (double)us / 1e6);
-	counter = __atomic_load_n(&m->codes[code], __ATOMIC_RELAXED);
+	counter = __atomic_load_n(&m->codes[code], __ATOMIC_ACQUIRE);
 	if (!counter) {
 		metric_labels(labels, sizeof(labels), "callee", cl->callee, "method", m->name, "code",
 			      err_code_name(code), NULL);
 		counter = metric_counter("souk_rpc_client_requests_total", "Calls to other daemons, by outcome", labels);
-		__atomic_store_n(&m->codes[code], counter, __ATOMIC_RELAXED);
+		__atomic_store_n(&m->codes[code], counter, __ATOMIC_RELEASE);
 	}
 	metric_add(counter, 1);
 }

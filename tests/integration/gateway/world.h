@@ -397,6 +397,8 @@ struct answer {
 	bool closed; /* the gateway ended the connection */
 	char text[300000];
 	char *body;
+	char fields[8][700]; /* what header_of gave last */
+	unsigned n_fields;
 };
 
 UNUSED static int dial(void)
@@ -442,19 +444,18 @@ UNUSED static bool more(int fd, struct answer *a, int ms)
 	return true;
 }
 
-UNUSED static const char *header_of(const struct answer *a, const char *name)
+/* NULL when there is none; the text stays until eight more were asked for. */
+UNUSED static const char *header_of(struct answer *a, const char *name)
 {
-	static char out[64][700];
-	static atomic_uint at;
 	size_t n = strlen(name);
 
 	for (const char *p = strstr(a->text, "\r\n"); p && p < a->body - 2; p = strstr(p, "\r\n")) {
 		p += 2;
 		if (!strncasecmp(p, name, n) && p[n] == ':') {
-			unsigned i = atomic_fetch_add(&at, 1) % 64;
+			char *out = a->fields[a->n_fields++ % 8];
 
-			snprintf(out[i], sizeof out[0], "%.*s", (int)strcspn(p + n + 2, "\r"), p + n + 2);
-			return out[i];
+			snprintf(out, sizeof a->fields[0], "%.*s", (int)strcspn(p + n + 2, "\r"), p + n + 2);
+			return out;
 		}
 	}
 	return NULL;
@@ -492,7 +493,7 @@ UNUSED static bool ends(int fd, int ms)
 }
 
 /* Every refusal has the one body. */
-UNUSED static void check_error(const struct answer *a, int status, const char *word)
+UNUSED static void check_error(struct answer *a, int status, const char *word)
 {
 	json_error_t je;
 	json_t *j, *err;

@@ -124,12 +124,14 @@ static void *login_thread(void *arg)
 	struct visitor *v = arg;
 	struct err why = { 0 };
 	Identity__V1__TokenReply *out;
+	enum err_code code;
 
 	in.email = (char *)"flood@example.com";
 	in.password = (char *)PASSWORD;
-	v->code = send_in(a, "Login", &nobody, NULL, &in.base, &identity__v1__token_reply__descriptor, &out, &why);
+	code = send_in(a, "Login", &nobody, NULL, &in.base, &identity__v1__token_reply__descriptor, &out, &why);
 	v->retry_after_ms = why.retry_after_ms;
 	(void)snprintf(v->slug, sizeof(v->slug), "%s", why.slug);
+	__atomic_store_n(&v->code, code, __ATOMIC_RELEASE); /* last: whoever sees it may read the rest */
 	arena_free(a);
 	return NULL;
 }
@@ -152,7 +154,7 @@ static void test_flood(void **state)
 		assert_int_equal(pthread_create(&t[i], NULL, login_thread, &v[i]), 0);
 	for (int64_t until = mono_ms() + 10000; busy < 10 && mono_ms() < until; sleep_ms(5))
 		for (int i = busy = 0; i < 12; i++)
-			busy += __atomic_load_n(&v[i].code, __ATOMIC_RELAXED) == E_UNAVAILABLE;
+			busy += __atomic_load_n(&v[i].code, __ATOMIC_ACQUIRE) == E_UNAVAILABLE;
 	/* Requests that hash nothing are answered meanwhile. */
 	MUST(send_in(w.arena, "GetMe", &me, NULL, &in.base, &identity__v1__user__descriptor, &u, e));
 	hash_queue_leave(w.svc.hashes);
