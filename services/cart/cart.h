@@ -30,6 +30,9 @@ extern const struct rpc_method cart_coupon_methods[];
 extern const struct rpc_method cart_merge_methods[];
 extern const struct rpc_method cart_checkout_methods[];
 
+extern const struct pg_stmt *const *const cart_stmts[];
+extern const struct rpc_service cart_services[]; /* all of the above, for rpc_bind */
+
 extern const struct inbox_handler cart_inbox[];
 extern const struct timer_job cart_jobs[];
 

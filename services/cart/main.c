@@ -1,6 +1,5 @@
 #include <stdlib.h>
 
-#include "cart.pb-c.h"
 #include "common/conf.h"
 #include "common/daemon.h"
 #include "common/migrate.h"
@@ -8,7 +7,6 @@
 #include "common/rpc_server.h"
 #include "common/service.h"
 #include "services/cart/cart.h"
-#include "services/cart/cart_db.h"
 
 extern const struct migration cart_migrations[];
 
@@ -30,13 +28,6 @@ static const struct conf_key cart_keys[] = {
 	     "idle minutes before a user's cart counts as abandoned"),
 	CONF_END,
 };
-
-static const struct pg_stmt *const *const stmts[] = { cart_db_stmts, NULL };
-
-static const struct rpc_method *const tables[] = {
-	cart_line_methods, cart_coupon_methods, cart_merge_methods, cart_checkout_methods, NULL,
-};
-static const struct rpc_service services[] = { { &cart__v1__cart__descriptor, tables }, { 0 } };
 
 int main(int argc, char **argv)
 {
@@ -62,9 +53,9 @@ int main(int argc, char **argv)
 		return migrate_run(daemon_migrate_dsn(&conf.d), "cart", cart_migrations, &e) ? daemon_fail(&e)
 												       : EXIT_SUCCESS;
 	if (mode == DAEMON_CHECK)
-		return service_check(&conf.d, "cart", cart_migrations, stmts, &e) ? daemon_fail(&e)
+		return service_check(&conf.d, "cart", cart_migrations, cart_stmts, &e) ? daemon_fail(&e)
 											     : EXIT_SUCCESS;
-	if (service_open(&conf.d, "cart", cart_migrations, stmts, &base, &e))
+	if (service_open(&conf.d, "cart", cart_migrations, cart_stmts, &base, &e))
 		return daemon_fail(&e);
 	svc.pool = base.pool;
 	if (rpc_client_open("cart", "catalog", conf.catalog_url, conf.d.resolve_ms, base.keys, &svc.catalog, &e) ||
@@ -78,7 +69,7 @@ int main(int argc, char **argv)
 	const struct inbox_conf in = { .consumer = "cart", .pool = svc.pool, .handlers = cart_inbox, .svc = &svc,
 				       .sources = sources, .poll_ms = 1000, .lease_s = 10 };
 
-	if (rpc_server_start(&conf.d, "cart", services, base.keys, svc.pool, &svc, &server, &e) ||
+	if (rpc_server_start(&conf.d, "cart", cart_services, base.keys, svc.pool, &svc, &server, &e) ||
 	    inbox_start(&in, &inbox, &e) || timers_start(cart_jobs, svc.pool, &svc, &timers, &e))
 		return daemon_fail(&e);
 	daemon_ready();

@@ -1,6 +1,5 @@
 #include <stdlib.h>
 
-#include "catalog.pb-c.h"
 #include "common/conf.h"
 #include "common/daemon.h"
 #include "common/migrate.h"
@@ -8,11 +7,6 @@
 #include "common/rpc_server.h"
 #include "common/service.h"
 #include "services/catalog/catalog.h"
-#include "services/catalog/catalog_db_edit.h"
-#include "services/catalog/catalog_db_import.h"
-#include "services/catalog/catalog_db_product.h"
-#include "services/catalog/catalog_db_review.h"
-#include "services/catalog/catalog_db_vendor.h"
 
 extern const struct migration catalog_migrations[];
 
@@ -34,17 +28,6 @@ static const struct conf_key catalog_keys[] = {
 	CONF(catalog_conf, media_base, "CATALOG_MEDIA_BASE", "/media/", 0, 200, 0, "prefix of media URLs"),
 	CONF_END,
 };
-
-static const struct pg_stmt *const *const stmts[] = {
-	catalog_db_vendor_stmts, catalog_db_product_stmts, catalog_db_edit_stmts,
-	catalog_db_review_stmts, catalog_db_import_stmts,  NULL,
-};
-
-static const struct rpc_method *const tables[] = {
-	catalog_vendor_methods,	 catalog_category_methods, catalog_product_methods, catalog_own_methods,
-	catalog_variant_methods, catalog_review_methods,   catalog_import_methods,  NULL,
-};
-static const struct rpc_service services[] = { { &catalog__v1__catalog__descriptor, tables }, { 0 } };
 
 static enum err_code open_peers(const struct catalog_conf *conf, const struct rpc_keys *keys,
 				struct inbox_source sources[5], struct err *e)
@@ -90,9 +73,9 @@ int main(int argc, char **argv)
 		return migrate_run(daemon_migrate_dsn(&conf.d), "catalog", catalog_migrations, &e) ? daemon_fail(&e)
 												   : EXIT_SUCCESS;
 	if (mode == DAEMON_CHECK)
-		return service_check(&conf.d, "catalog", catalog_migrations, stmts, &e) ? daemon_fail(&e)
+		return service_check(&conf.d, "catalog", catalog_migrations, catalog_stmts, &e) ? daemon_fail(&e)
 											 : EXIT_SUCCESS;
-	if (service_open(&conf.d, "catalog", catalog_migrations, stmts, &base, &e))
+	if (service_open(&conf.d, "catalog", catalog_migrations, catalog_stmts, &base, &e))
 		return daemon_fail(&e);
 	svc.pool = base.pool;
 	svc.bell = base.bell;
@@ -101,7 +84,7 @@ int main(int argc, char **argv)
 	const struct inbox_conf in = { .consumer = "catalog", .pool = svc.pool, .handlers = catalog_inbox, .svc = &svc,
 				       .sources = sources, .poll_ms = 1000, .lease_s = 10 };
 
-	if (rpc_server_start(&conf.d, "catalog", services, base.keys, svc.pool, &svc, &server, &e) ||
+	if (rpc_server_start(&conf.d, "catalog", catalog_services, base.keys, svc.pool, &svc, &server, &e) ||
 	    inbox_start(&in, &inbox, &e) || timers_start(catalog_jobs, svc.pool, &svc, &timers, &e))
 		return daemon_fail(&e);
 	daemon_ready();

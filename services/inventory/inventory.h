@@ -34,6 +34,9 @@ extern const struct rpc_method inventory_reservation_methods[];
 extern const struct rpc_method inventory_stock_methods[];
 extern const struct rpc_method inventory_location_methods[];
 
+extern const struct pg_stmt *const *const inventory_stmts[];
+extern const struct rpc_service inventory_services[]; /* all of the above, for rpc_bind */
+
 extern const struct inbox_handler inventory_inbox[];
 extern const struct timer_job inventory_jobs[];
 

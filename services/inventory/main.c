@@ -6,9 +6,7 @@
 #include "common/rpc_client.h"
 #include "common/rpc_server.h"
 #include "common/service.h"
-#include "inventory.pb-c.h"
 #include "services/inventory/inventory.h"
-#include "services/inventory/inventory_db.h"
 #include "services/inventory/reserve_queue.h"
 
 extern const struct migration inventory_migrations[];
@@ -26,21 +24,6 @@ static const struct conf_key inventory_keys[] = {
 	     "reservations of one variant combined into one statement"),
 	CONF_END,
 };
-
-static const struct pg_stmt *const *const stmts[] = {
-	inventory_db_reservation_stmts,
-	inventory_db_stock_stmts,
-	NULL,
-};
-
-static const struct rpc_method *const tables[] = {
-	inventory_reserve_methods,
-	inventory_reservation_methods,
-	inventory_stock_methods,
-	inventory_location_methods,
-	NULL,
-};
-static const struct rpc_service services[] = { { &inventory__v1__inventory__descriptor, tables }, { 0 } };
 
 int main(int argc, char **argv)
 {
@@ -66,9 +49,9 @@ int main(int argc, char **argv)
 		return migrate_run(daemon_migrate_dsn(&conf.d), "inventory", inventory_migrations, &e) ? daemon_fail(&e)
 												       : EXIT_SUCCESS;
 	if (mode == DAEMON_CHECK)
-		return service_check(&conf.d, "inventory", inventory_migrations, stmts, &e) ? daemon_fail(&e)
+		return service_check(&conf.d, "inventory", inventory_migrations, inventory_stmts, &e) ? daemon_fail(&e)
 											     : EXIT_SUCCESS;
-	if (service_open(&conf.d, "inventory", inventory_migrations, stmts, &base, &e))
+	if (service_open(&conf.d, "inventory", inventory_migrations, inventory_stmts, &base, &e))
 		return daemon_fail(&e);
 	svc.pool = base.pool;
 	svc.queue = reserve_queue_new(conf.combine_max);
@@ -78,7 +61,7 @@ int main(int argc, char **argv)
 	const struct inbox_conf in = { .consumer = "inventory", .pool = svc.pool, .handlers = inventory_inbox,
 				       .svc = &svc, .sources = sources, .poll_ms = 1000, .lease_s = 10 };
 
-	if (rpc_server_start(&conf.d, "inventory", services, base.keys, svc.pool, &svc, &server, &e) ||
+	if (rpc_server_start(&conf.d, "inventory", inventory_services, base.keys, svc.pool, &svc, &server, &e) ||
 	    inbox_start(&in, &inbox, &e) || timers_start(inventory_jobs, svc.pool, &svc, &timers, &e))
 		return daemon_fail(&e);
 	daemon_ready();

@@ -115,11 +115,6 @@ const Inventory__V1__Availability *cart_remote_left(const Inventory__V1__Availab
 
 /* ---- the world ---- */
 
-static const struct pg_stmt *const *const stmts[] = { cart_db_stmts, NULL };
-static const struct rpc_method *const tables[] = { cart_line_methods, cart_coupon_methods, cart_merge_methods,
-						   cart_checkout_methods, NULL };
-static const struct rpc_service service = { &cart__v1__cart__descriptor, tables };
-
 static struct {
 	struct pg_fixture *fx;
 	struct cart_conf conf;
@@ -133,8 +128,8 @@ static int open_world(void **state)
 	(void)state;
 	w.fx = pg_fixture_open("cart", cart_migrations);
 	w.conf = (struct cart_conf){ .currency = "USD", .guest_days = 30, .user_days = 90, .idle_min = 60 };
-	w.svc = (struct cart_svc){ .conf = &w.conf, .pool = pg_fixture_pool(w.fx, stmts, 4) };
-	w.h = (struct handlers){ &service, w.svc.pool, &w.svc };
+	w.svc = (struct cart_svc){ .conf = &w.conf, .pool = pg_fixture_pool(w.fx, cart_stmts, 4) };
+	w.h = (struct handlers){ cart_services, w.svc.pool, &w.svc };
 	w.a = arena_new("test", 64 << 20);
 	return 0;
 }

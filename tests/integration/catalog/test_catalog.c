@@ -27,14 +27,6 @@
 
 extern const struct migration catalog_migrations[];
 
-static const struct pg_stmt *const *const stmts[] = { catalog_db_vendor_stmts, catalog_db_product_stmts,
-						      catalog_db_edit_stmts,   catalog_db_review_stmts,
-						      catalog_db_import_stmts, NULL };
-static const struct rpc_method *const tables[] = { catalog_vendor_methods,  catalog_category_methods,
-						   catalog_product_methods, catalog_own_methods,
-						   catalog_variant_methods, catalog_review_methods,
-						   catalog_import_methods,  NULL };
-static const struct rpc_service service = { &catalog__v1__catalog__descriptor, tables };
 static const char *const own_perm[] = { "vendor.catalog" };
 static const char *const vendor_perm[] = { "admin.vendors" };
 static const char *const catalog_perm[] = { "admin.catalog" };
@@ -85,9 +77,9 @@ static int open_world(void **state)
 	cursor_use_key(&key);
 	w.fx = pg_fixture_open("catalog", catalog_migrations);
 	w.conf = (struct catalog_conf){ .currency = "USD", .media_base = "/media/", .d = { .redis_url = "" } };
-	w.svc = (struct catalog_svc){ .conf = &w.conf, .pool = pg_fixture_pool(w.fx, stmts, 4) };
+	w.svc = (struct catalog_svc){ .conf = &w.conf, .pool = pg_fixture_pool(w.fx, catalog_stmts, 4) };
 	assert_int_equal(cache_open("", 1, 100, &w.svc.cache, &e), OK);
-	w.h = (struct handlers){ &service, w.svc.pool, &w.svc };
+	w.h = (struct handlers){ catalog_services, w.svc.pool, &w.svc };
 	w.a = arena_new("test", 256 << 20);
 	w.vendor[0] = make_vendor("usr_01jd000000000000000000000x", "Käse & Söhne");
 	w.vendor[1] = make_vendor("usr_01jd000000000000000000000y", "Second Shop");
@@ -144,7 +136,7 @@ static void test_schema(void **state)
 	(void)state;
 	assert_string_equal(pg_fixture_unaudited(w.fx, "catalog"), "");
 	assert_int_equal(pg_connect(pg_fixture_dsn(w.fx), "test", &pg, &e), OK);
-	if (pg_check_stmts(pg, stmts, &e))
+	if (pg_check_stmts(pg, catalog_stmts, &e))
 		fail_msg("%s", e.msg);
 	pg_disconnect(pg);
 }

@@ -29,10 +29,6 @@ extern const struct migration inventory_migrations[];
 #define VENDOR1 "vnd_01jd0000000000000000000001"
 #define VENDOR2 "vnd_01jd0000000000000000000002"
 
-static const struct pg_stmt *const *const stmts[] = { inventory_db_reservation_stmts, inventory_db_stock_stmts, NULL };
-static const struct rpc_method *const tables[] = { inventory_reserve_methods, inventory_reservation_methods,
-						   inventory_stock_methods, inventory_location_methods, NULL };
-static const struct rpc_service service = { &inventory__v1__inventory__descriptor, tables };
 static const char *const perm[] = { "vendor.inventory" };
 
 static struct {
@@ -52,9 +48,9 @@ static int open_world(void **state)
 	cursor_use_key(&key);
 	w.fx = pg_fixture_open("inventory", inventory_migrations);
 	w.conf = (struct inventory_conf){ .owner_unit_cap = 1000, .combine_max = 32 };
-	w.svc = (struct inventory_svc){ .conf = &w.conf, .pool = pg_fixture_pool(w.fx, stmts, 4),
+	w.svc = (struct inventory_svc){ .conf = &w.conf, .pool = pg_fixture_pool(w.fx, inventory_stmts, 4),
 					.queue = reserve_queue_new(32) };
-	w.h = (struct handlers){ &service, w.svc.pool, &w.svc };
+	w.h = (struct handlers){ inventory_services, w.svc.pool, &w.svc };
 	w.a = arena_new("test", 64 << 20);
 	return 0;
 }
@@ -190,7 +186,7 @@ static void test_schema(void **state)
 	(void)state;
 	assert_string_equal(pg_fixture_unaudited(w.fx, "inventory"), "");
 	assert_int_equal(pg_connect(pg_fixture_dsn(w.fx), "test", &pg, &e), OK);
-	if (pg_check_stmts(pg, stmts, &e))
+	if (pg_check_stmts(pg, inventory_stmts, &e))
 		fail_msg("%s", e.msg);
 	pg_disconnect(pg);
 }
