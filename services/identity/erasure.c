@@ -4,6 +4,7 @@
 #include "common/timeutil.h"
 #include "services/identity/account.h"
 #include "services/identity/address.h"
+#include "services/identity/consent.h"
 #include "services/identity/identity_db.h"
 #include "services/identity/notice.h"
 #include "services/identity/reply.h"
@@ -38,7 +39,7 @@ static enum err_code export_rows(struct call *c, struct pg *pg, Identity__V1__Us
 		return c->err.code;
 	for (size_t i = 0; i < n; i++)
 		out->addresses[i]->hdr_etag = NULL;
-	return OK;
+	return consent_show(c, pg, c->who.user_id, true, &out->consents, &out->n_consents, &c->err);
 }
 
 static enum err_code identity_erasure_export(struct call *c, const Identity__V1__ExportMeRequest *in,

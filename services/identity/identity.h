@@ -16,6 +16,7 @@
 #define IDENTITY_ADDRESSES_MAX 50
 #define IDENTITY_KEYS_MAX      50
 #define IDENTITY_MEMBERS_MAX   200
+#define IDENTITY_INVITED_MAX   50 /* open invitations of a vendor */
 
 struct identity_conf {
 	struct daemon_conf d;
@@ -27,6 +28,7 @@ struct identity_conf {
 	int hash_queue;		 /* callers that may wait for a permit */
 	bool verified_only;	 /* no login before the address is verified */
 	int address_free;	 /* failed logins from one address before it is slowed down */
+	int sessions_max;	 /* live sessions of a user; the one used longest ago ends for a further one */
 	int fresh_login_s;	 /* how long after login erasure needs no new one */
 };
 
@@ -65,6 +67,9 @@ extern const struct rpc_method identity_link_methods[];
 extern const struct rpc_method identity_mfa_methods[];
 extern const struct rpc_method identity_address_methods[];
 extern const struct rpc_method identity_member_methods[];
+extern const struct rpc_method identity_invitation_methods[];
+extern const struct rpc_method identity_email_methods[];
+extern const struct rpc_method identity_consent_methods[];
 extern const struct rpc_method identity_role_methods[];
 extern const struct rpc_method identity_admin_user_methods[];
 extern const struct rpc_method identity_api_key_methods[];

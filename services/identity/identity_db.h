@@ -18,6 +18,8 @@ extern const struct pg_stmt *const identity_db_role_stmts[];
 extern const struct pg_stmt *const identity_db_member_stmts[];
 extern const struct pg_stmt *const identity_db_api_key_stmts[];
 extern const struct pg_stmt *const identity_db_event_stmts[];
+extern const struct pg_stmt *const identity_db_invitation_stmts[];
+extern const struct pg_stmt *const identity_db_consent_stmts[];
 
 /* ---- accounts ---- */
 struct account_row {
@@ -42,6 +44,7 @@ struct account_filter {
 	const char *after;
 	int32_t limit;
 };
+struct link_email;
 struct account_change {
 	struct pg_bytes name, phone, phone_index;
 	const char *locale;
@@ -62,6 +65,8 @@ MUST_CHECK enum err_code identity_db_account_page(struct pg *, struct arena *, c
 MUST_CHECK enum err_code identity_db_account_update(struct pg *, const char *id, const struct account_change *,
 						    bool *done_r, struct err *);
 MUST_CHECK enum err_code identity_db_account_verified(struct pg *, const char *id, struct err *);
+/* A confirmed address takes the place of another; identity.email_taken when somebody else has it. */
+MUST_CHECK enum err_code identity_db_account_email(struct pg *, const char *id, const struct link_email *, struct err *);
 MUST_CHECK enum err_code identity_db_account_status(struct pg *, const char *id, const char *status, const char *reason,
 						    struct err *);
 /* Every access token of the user made so far is refused from now on. */
@@ -107,6 +112,8 @@ struct session_list_row {
 	int64_t created_at, last_used_at, expires_at;
 };
 MUST_CHECK enum err_code identity_db_session_add(struct pg *, const struct session_new *, struct err *);
+/* Ends those of the user that were used longest ago, but for keep. */
+MUST_CHECK enum err_code identity_db_session_trim(struct pg *, const char *user_id, int32_t keep, struct err *);
 MUST_CHECK enum err_code identity_db_session_get(struct pg *, struct arena *, const char *id, struct session_row **row_r,
 						 bool *found_r, struct err *);
 /* The one conditional UPDATE: *done_r false when token_hash is not the current one or the session is over. */
@@ -170,12 +177,21 @@ MUST_CHECK enum err_code identity_db_challenge_use(struct pg *, const uint8_t *t
 /* ---- links ---- */
 struct link_row {
 	const char *id, *user_id, *kind;
+	struct pg_bytes email, email_index; /* change_email: the new address */
+	struct pg_bytes old_email;	    /* once it is confirmed: the one before */
 	int64_t expires_at;
 	bool open; /* neither used nor over */
+};
+struct link_email {
+	struct pg_bytes email, email_index;
 };
 MUST_CHECK enum err_code identity_db_link_add(struct pg *, const char *id, const char *user_id, const char *kind,
 					      int64_t life_s, const uint8_t *token_hash /* NULL: not yet made */,
 					      struct err *);
+/* A link of kind change_email; its token is not yet made. */
+MUST_CHECK enum err_code identity_db_link_add_email(struct pg *, const char *id, const char *user_id, int64_t life_s,
+						    const struct link_email *, struct err *);
+MUST_CHECK enum err_code identity_db_link_keep_old(struct pg *, const char *id, struct pg_bytes old_email, struct err *);
 MUST_CHECK enum err_code identity_db_link_get(struct pg *, struct arena *, const char *id, struct link_row **row_r,
 					      bool *found_r, struct err *);
 MUST_CHECK enum err_code identity_db_link_made(struct pg *, const char *id, const uint8_t *token_hash, struct err *);
@@ -271,6 +287,43 @@ MUST_CHECK enum err_code identity_db_member_role(struct pg *, const char *vendor
 						 const char *role, struct err *);
 MUST_CHECK enum err_code identity_db_member_remove(struct pg *, const char *vendor_id /* NULL: all */,
 						   const char *user_id, struct err *);
+
+/* ---- invitations into a team ---- */
+struct invitation_row {
+	const char *id, *vendor_id, *role, *invited_by, *status; /* status also "expired" */
+	struct pg_bytes email, email_index;			 /* empty unless open or expired */
+	int64_t created_at, expires_at;
+};
+struct invitation_new {
+	const char *id, *vendor_id, *role, *invited_by;
+	struct pg_bytes email, email_index;
+	int64_t life_s;
+	int32_t max; /* open ones of a vendor */
+};
+/* An open one for the same address ends. *done_r false: too many. The vendor's row is locked by the caller. */
+MUST_CHECK enum err_code identity_db_invitation_add(struct pg *, const struct invitation_new *, bool *done_r, struct err *);
+MUST_CHECK enum err_code identity_db_invitation_get(struct pg *, struct arena *, const char *id,
+						    struct invitation_row **row_r, bool *found_r, struct err *);
+MUST_CHECK enum err_code identity_db_invitation_find(struct pg *, struct arena *, const uint8_t *token_hash,
+						     struct invitation_row **row_r, bool *found_r, struct err *);
+MUST_CHECK enum err_code identity_db_invitation_made(struct pg *, const char *id, const uint8_t *token_hash, struct err *);
+MUST_CHECK enum err_code identity_db_invitation_page(struct pg *, struct arena *, const char *vendor_id, const char *after,
+						     int32_t limit, struct invitation_row **rows_r, size_t *n_r, struct err *);
+/* Accepted or revoked: *done_r only if it was open. */
+MUST_CHECK enum err_code identity_db_invitation_end(struct pg *, const char *id, const char *vendor_id, const char *status,
+						    bool *done_r, struct err *);
+
+/* ---- consents ---- */
+struct consent_row {
+	const char *purpose, *version;
+	bool granted;
+	int64_t decided_at;
+};
+MUST_CHECK enum err_code identity_db_consent_add(struct pg *, const char *id, const char *user_id, const char *purpose,
+						 bool granted, const char *version, struct err *);
+/* What counts now, or (all) every decision, newest first. */
+MUST_CHECK enum err_code identity_db_consents(struct pg *, struct arena *, const char *user_id, bool all,
+					      struct consent_row **rows_r, size_t *n_r, struct err *);
 
 /* ---- API keys ---- */
 struct api_key_row {

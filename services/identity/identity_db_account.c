@@ -1,5 +1,7 @@
 #include "services/identity/identity_db.h"
 
+#include <string.h>
+
 #define ACCOUNT_COLUMNS                                                                            \
 	"a.id, a.locale, a.status, a.email, a.name, a.phone, k.sealed AS person_key, a.email_verified," \
 	" EXISTS (SELECT 1 FROM identity.totp t WHERE t.user_id = a.id AND t.active) AS mfa,"       \
@@ -139,6 +141,24 @@ enum err_code identity_db_account_verified(struct pg *pg, const char *id, struct
 	return pg_exec(pg, &verified, PG_ARGS(P(id)), NULL, e);
 }
 
+static const struct pg_stmt new_email = {
+	.name = "account_email",
+	.sql = "UPDATE identity.account SET email = $2::bytea, email_index = $3::bytea, email_verified = true,"
+	       " version = version + 1, updated_at = now() WHERE id = $1 AND status = 'active'",
+};
+
+enum err_code identity_db_account_email(struct pg *pg, const char *id, const struct link_email *l, struct err *e)
+{
+	int64_t n = 0;
+
+	if (pg_exec(pg, &new_email, PG_ARGS(P(id), P(l->email), P(l->email_index)), &n, e)) {
+		if (e->code == E_CONFLICT && strcmp(pg_constraint(pg), "account_email_taken") == 0)
+			return err_set(e, E_CONFLICT, "identity.email_taken", "%s", id);
+		return e->code;
+	}
+	return n == 1 ? OK : err_set(e, E_GONE, "identity.link_invalid", "account is not active");
+}
+
 static const struct pg_stmt set_status = {
 	.name = "account_status",
 	.sql = "UPDATE identity.account SET status = $2, status_reason = $3, version = version + 1, updated_at = now()"
@@ -186,6 +206,14 @@ static const struct pg_stmt erase_replies = {
 	.name = "idempotency_delete_all",
 	.sql = "DELETE FROM identity.idempotency WHERE scope = 'user:' || $1",
 };
+static const struct pg_stmt erase_invitations = {
+	.name = "invitation_delete_all",
+	.sql = "DELETE FROM identity.invitation i USING identity.account a WHERE a.id = $1 AND i.email_index = a.email_index",
+};
+static const struct pg_stmt erase_consents = {
+	.name = "consent_delete_all",
+	.sql = "DELETE FROM identity.consent WHERE user_id = $1",
+};
 static const struct pg_stmt erase_links = {
 	.name = "link_delete_all",
 	.sql = "DELETE FROM identity.link WHERE user_id = $1",
@@ -196,6 +224,8 @@ enum err_code identity_db_account_erase(struct pg *pg, const char *id, struct er
 	if (pg_exec(pg, &erase_password, PG_ARGS(P(id)), NULL, e) ||
 	    pg_exec(pg, &erase_addresses, PG_ARGS(P(id)), NULL, e) || pg_exec(pg, &erase_links, PG_ARGS(P(id)), NULL, e) ||
 	    pg_exec(pg, &erase_replies, PG_ARGS(P(id)), NULL, e) ||
+	    pg_exec(pg, &erase_invitations, PG_ARGS(P(id)), NULL, e) ||
+	    pg_exec(pg, &erase_consents, PG_ARGS(P(id)), NULL, e) ||
 	    pg_exec(pg, &erase, PG_ARGS(P(id)), NULL, e) || pg_exec(pg, &erase_key, PG_ARGS(P(id)), NULL, e))
 		return e->code;
 	return OK;
@@ -257,5 +287,5 @@ enum err_code identity_db_password_rehash(struct pg *pg, const char *user_id, co
 const struct pg_stmt *const identity_db_account_stmts[] = {
 	&add,	  &add_key,  &get,	 &lock,		  &by_email,	    &page,	  &update,	 &verified,
 	&set_status, &bump,  &erase,	 &erase_key,	  &erase_password,  &erase_addresses, &erase_links, &erase_replies, &login,
-	&login_id, &password_put, &password_again, NULL,
+	&login_id, &password_put, &password_again, &new_email, &erase_invitations, &erase_consents, NULL,
 };

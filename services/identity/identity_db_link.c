@@ -15,12 +15,34 @@ enum err_code identity_db_link_add(struct pg *pg, const char *id, const char *us
 	return pg_exec(pg, &add, PG_ARGS(P(id), P(user_id), P(kind), P(life_s), P(hash)), NULL, e);
 }
 
+static const struct pg_stmt add_email = {
+	.name = "link_add_email",
+	.sql = "INSERT INTO identity.link (id, user_id, kind, expires_at, email, email_index)"
+	       " VALUES ($1, $2, 'change_email', now() + $3::bigint * interval '1 second', $4::bytea, $5::bytea)",
+};
+static const struct pg_stmt keep_old = {
+	.name = "link_keep_old",
+	.sql = "UPDATE identity.link SET old_email = $2::bytea WHERE id = $1",
+};
+
+enum err_code identity_db_link_add_email(struct pg *pg, const char *id, const char *user_id, int64_t life_s,
+					 const struct link_email *l, struct err *e)
+{
+	return pg_exec(pg, &add_email, PG_ARGS(P(id), P(user_id), P(life_s), P(l->email), P(l->email_index)), NULL, e);
+}
+
+enum err_code identity_db_link_keep_old(struct pg *pg, const char *id, struct pg_bytes old_email, struct err *e)
+{
+	return pg_exec(pg, &keep_old, PG_ARGS(P(id), P(old_email)), NULL, e);
+}
+
 #define LINK_COLUMNS                                                                               \
-	"id, user_id, kind, " DB_MS("expires_at") " AS expires_at, used_at IS NULL AND expires_at > now() AS open" \
+	"id, user_id, kind, email, email_index, old_email, " DB_MS("expires_at") " AS expires_at, used_at IS NULL AND expires_at > now() AS open" \
 	" FROM identity.link"
 static const struct pg_col link_cols[] = {
-	PG_COL(link_row, id),	      PG_COL(link_row, user_id), PG_COL(link_row, kind),
-	PG_COL(link_row, expires_at), PG_COL(link_row, open),
+	PG_COL(link_row, id),	       PG_COL(link_row, user_id),    PG_COL(link_row, kind),
+	PG_COL(link_row, email),       PG_COL(link_row, email_index), PG_COL(link_row, old_email),
+	PG_COL(link_row, expires_at),  PG_COL(link_row, open),
 };
 #define LINK_ROW .col = link_cols, .ncol = ARRAY_LEN(link_cols), .row_size = sizeof(struct link_row)
 static const struct pg_stmt get = {
@@ -78,7 +100,7 @@ enum err_code identity_db_link_end(struct pg *pg, const char *user_id, const cha
 	return pg_exec(pg, &end, PG_ARGS(P(user_id), P(kind)), NULL, e);
 }
 
-const struct pg_stmt *const identity_db_link_stmts[] = { &add, &get, &find, &made, &use, &end, NULL };
+const struct pg_stmt *const identity_db_link_stmts[] = { &add, &add_email, &keep_old, &get, &find, &made, &use, &end, NULL };
 
 /* ---- back-off: the formula of backoff_rules.c in SQL; a test holds them together ---- */
 struct number_row {

@@ -20,6 +20,19 @@ enum err_code identity_db_session_add(struct pg *pg, const struct session_new *n
 		       NULL, e);
 }
 
+static const struct pg_stmt trim = {
+	.name = "session_trim",
+	.sql = "WITH r AS (UPDATE identity.session s SET revoked_at = now(), revoked_why = 'too many sessions'"
+	       " WHERE s.id IN (SELECT s.id FROM identity.session s WHERE s.user_id = $1 AND " LIVE
+	       " ORDER BY s.last_used_at DESC, s.id DESC OFFSET $2::integer) RETURNING s.id, s.user_id)"
+	       " INSERT INTO identity.revocation (session_id, user_id) SELECT id, user_id FROM r",
+};
+
+enum err_code identity_db_session_trim(struct pg *pg, const char *user_id, int32_t keep, struct err *e)
+{
+	return pg_exec(pg, &trim, PG_ARGS(P(user_id), P(keep)), NULL, e);
+}
+
 static const struct pg_col session_cols[] = {
 	PG_COL(session_row, id),	 PG_COL(session_row, user_id),	   PG_COL(session_row, audience),
 	PG_COL(session_row, vendor_id),	 PG_COL(session_row, status),	   PG_COL(session_row, token_hash),
@@ -190,6 +203,9 @@ static const struct pg_stmt sweeps[] = {
 	{ .name = "sweep_links",
 	  .sql = "DELETE FROM identity.link WHERE id IN (SELECT id FROM identity.link"
 		 " WHERE expires_at < now() - interval '30 days' ORDER BY expires_at LIMIT 1000)" },
+	{ .name = "sweep_invitations",
+	  .sql = "DELETE FROM identity.invitation WHERE id IN (SELECT id FROM identity.invitation"
+		 " WHERE expires_at < now() - interval '30 days' ORDER BY expires_at LIMIT 1000)" },
 	{ .name = "sweep_backoff",
 	  .sql = "DELETE FROM identity.backoff WHERE key IN (SELECT key FROM identity.backoff"
 		 " WHERE updated_at < now() - interval '2 days' ORDER BY updated_at LIMIT 1000)" },
@@ -212,5 +228,6 @@ enum err_code identity_db_sweep(struct pg *pg, int64_t *removed_r, struct err *e
 
 const struct pg_stmt *const identity_db_session_stmts[] = {
 	&add,	 &get,		&rotate,	 &revoke,	  &revoke_all, &page,	    &forget,
-	&revocations, &revocation_add, &sweeps[0], &sweeps[1], &sweeps[2], &sweeps[3], &sweeps[4], NULL,
+	&revocations, &revocation_add, &sweeps[0], &sweeps[1], &sweeps[2], &sweeps[3], &sweeps[4],
+	&sweeps[5], &trim, NULL,
 };

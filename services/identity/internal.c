@@ -4,6 +4,7 @@
 #include "common/id.h"
 #include "services/identity/account.h"
 #include "services/identity/address.h"
+#include "services/identity/email.h"
 #include "services/identity/identity_db.h"
 #include "services/identity/reply.h"
 #include "services/identity/token.h"
@@ -67,16 +68,31 @@ static enum err_code identity_internal_revocations(struct call *c, const Identit
 	return OK;
 }
 
-static enum err_code contact(struct call *c, struct pg *pg, const char *user_id, Identity__V1__Contact *out)
+/* The address that the person had before the change by this link. */
+static enum err_code email_before(struct call *c, struct pg *pg, const char *user_id, const char *link_id,
+				  const char **email_r)
+{
+	struct link_row *link;
+	bool found = false;
+
+	if (identity_db_link_get(pg, c->arena, link_id, &link, &found, &c->err))
+		return c->err.code;
+	if (!found || strcmp(link->user_id, user_id) != 0)
+		return not_found(c, "link");
+	return email_of_link(c, pg, link, true, email_r, &c->err);
+}
+
+static enum err_code contact(struct call *c, struct pg *pg, const Identity__V1__ContactRequest *in,
+			     Identity__V1__Contact *out)
 {
 	struct account_row *row;
 	struct account_texts t;
 
-	if (account_find(c, pg, user_id, &row))
+	if (account_find(c, pg, in->user_id, &row))
 		return c->err.code;
 	if (strcmp(row->status, "erased") == 0)
 		return not_found(c, "erased user");
-	if (account_read(c, row, &t))
+	if (account_read(c, row, &t) || (in->link_id && email_before(c, pg, row->id, in->link_id, &t.email)))
 		return c->err.code;
 	out->user_id = call_str(c, row->id);
 	out->email = call_str(c, t.email);
@@ -97,7 +113,7 @@ static enum err_code identity_internal_contact(struct call *c, const Identity__V
 		return not_found(c, "user");
 	if (call_pg(c, &pg))
 		return c->err.code;
-	(void)contact(c, pg, in->user_id, out);
+	(void)contact(c, pg, in, out);
 	pg_return(pg);
 	return c->err.code;
 }

@@ -4,8 +4,10 @@
 
 #include "common/check.h"
 #include "common/id.h"
+#include "services/identity/email.h"
 #include "services/identity/guard.h"
 #include "services/identity/identity_db.h"
+#include "services/identity/invitation.h"
 #include "services/identity/notice.h"
 #include "services/identity/reply.h"
 #include "services/identity/token.h"
@@ -36,6 +38,7 @@ struct make {
 	struct call *c;
 	const char *link_id;
 	struct link_row *row;
+	const char *email; /* NULL: the account's */
 	char token[LINK_TEXT_LEN];
 };
 
@@ -54,6 +57,8 @@ static enum err_code make_token(struct pg *pg, void *arg, struct err *e)
 		return err_set(e, E_GONE, "identity.link_invalid", "used or over");
 	link_token(&identity_of(m->c)->keys, m->link_id, m->token);
 	token_hash(m->token, hash);
+	if (strcmp(m->row->kind, "change_email") == 0 && email_of_link(m->c, pg, m->row, false, &m->email, e))
+		return e->code;
 	return identity_db_link_made(pg, m->link_id, hash, e);
 }
 
@@ -61,12 +66,17 @@ static enum err_code identity_link_make(struct call *c, const Identity__V1__Link
 {
 	struct make m = { .c = c, .link_id = in->link_id };
 
+	if (call_service(c, "notify"))
+		return c->err.code;
+	if (id_valid(INVITATION_PREFIX, in->link_id))
+		return invitation_link(c, in->link_id, out);
 	check_id(&c->err, "link_id", in->link_id, "lnk");
-	if (call_service(c, "notify") || input_ok(c) || call_tx(c, CALL_TX_PLAIN, make_token, &m))
+	if (input_ok(c) || call_tx(c, CALL_TX_PLAIN, make_token, &m))
 		return c->err.code;
 	out->kind = call_str(c, m.row->kind);
 	out->user_id = call_str(c, m.row->user_id);
 	out->token = call_str(c, m.token);
+	out->email = call_str(c, m.email);
 	SET(out, expires_at, m.row->expires_at);
 	return OK;
 }
@@ -85,6 +95,8 @@ static enum err_code verify_address(struct pg *pg, void *arg, struct err *e)
 		return e->code;
 	if (!done)
 		return err_set(e, E_GONE, "identity.link_invalid", "used or over");
+	if (v->row->email.data)
+		return email_confirm(v->c, pg, v->row, e);
 	return identity_db_account_verified(pg, v->row->user_id, e);
 }
 
@@ -104,7 +116,7 @@ static enum err_code identity_link_verify(struct call *c, const Identity__V1__Ve
 	pg_return(pg);
 	if (c->err.code)
 		return c->err.code;
-	if (!found || strcmp(v.row->kind, "verify_email") != 0)
+	if (!found || (strcmp(v.row->kind, "verify_email") != 0 && strcmp(v.row->kind, "change_email") != 0))
 		return err_set(&c->err, E_GONE, "identity.link_invalid", "no such link");
 	call_act_as(c, v.row->user_id);
 	if (call_tx(c, CALL_TX_PLAIN, verify_address, &v))

@@ -30,6 +30,8 @@ static const struct conf_key keys[] = {
 	     "no login before the e-mail address is verified"),
 	CONF(identity_conf, address_free, "IDENTITY_ADDRESS_FAILURES", "100", 1, 1000000, 0,
 	     "failed logins from one address within the hour before it is slowed down"),
+	CONF(identity_conf, sessions_max, "IDENTITY_SESSIONS_MAX", "20", 1, 1000, 0,
+	     "sessions of a user at once; a further login ends the one used longest ago"),
 	CONF(identity_conf, fresh_login_s, "IDENTITY_FRESH_LOGIN_S", "900", 1, 86400, 0,
 	     "how long after login an account may be erased without logging in again, s"),
 	CONF_END

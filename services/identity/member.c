@@ -4,6 +4,7 @@
 #include "common/check.h"
 #include "common/id.h"
 #include "services/identity/identity_db.h"
+#include "services/identity/member.h"
 #include "services/identity/person.h"
 #include "services/identity/reply.h"
 
@@ -19,8 +20,6 @@ const struct rpc_method identity_member_methods[] = {
 	{ "RemoveMember", identity_member_remove_, RPC_WRITE | RPC_KEYED, 0 },
 	{ 0 },
 };
-
-#define OWNER "vendor_owner"
 
 static enum err_code show(struct call *c, const struct member_row *row, Identity__V1__Member *out)
 {
@@ -91,15 +90,23 @@ struct change {
 	struct member_row *row;
 };
 
-/* Only owners make and unmake owners. */
+static bool is_owner(const char *role)
+{
+	return role && strcmp(role, MEMBER_OWNER) == 0;
+}
+
+enum err_code member_may_touch(const struct call *c, const char *role_before, const char *role_after, struct err *e)
+{
+	if ((is_owner(role_before) || is_owner(role_after)) && !(c->who.n_roles > 0 && is_owner(c->who.roles[0])))
+		return err_set(e, E_DENIED, "common.forbidden", "only an owner");
+	return OK;
+}
+
 static enum err_code may_touch(const struct change *ch, const char *role_before, const char *role_after, struct err *e)
 {
-	bool about_owner = (role_before && strcmp(role_before, OWNER) == 0) || (role_after && strcmp(role_after, OWNER) == 0);
-	bool owner = ch->c->who.n_roles > 0 && strcmp(ch->c->who.roles[0], OWNER) == 0;
-
-	if (about_owner && !owner)
-		return err_set(e, E_DENIED, "common.forbidden", "only an owner");
-	if (role_before && strcmp(role_before, OWNER) == 0 && (!role_after || strcmp(role_after, OWNER) != 0) && ch->owners < 2)
+	if (member_may_touch(ch->c, role_before, role_after, e))
+		return e->code;
+	if (is_owner(role_before) && !is_owner(role_after) && ch->owners < 2)
 		return err_set(e, E_CONFLICT, "identity.last_owner", "one left");
 	return OK;
 }
@@ -146,7 +153,7 @@ static enum err_code add_member(struct pg *pg, void *arg, struct err *e)
 	return reread(ch, pg, e) ? e->code : answer(ch);
 }
 
-static void check_role(struct call *c, const char *role)
+void member_check_role(struct call *c, const char *role)
 {
 	check_oneof(&c->err, "role", role, "vendor_owner|vendor_manager|vendor_staff|vendor_finance");
 }
@@ -159,7 +166,7 @@ static enum err_code identity_member_add(struct call *c, const Identity__V1__Add
 	if (call_vendor(c, "vendor.members"))
 		return c->err.code;
 	check_email(&c->err, "email", in->email);
-	check_role(c, in->role);
+	member_check_role(c, in->role);
 	if (input_ok(c))
 		return c->err.code;
 	return call_tx(c, CALL_TX_ONLY, add_member, &ch);
@@ -194,7 +201,7 @@ static enum err_code identity_member_update(struct call *c, const Identity__V1__
 		return c->err.code;
 	if (!id_valid("usr", in->user_id))
 		return not_found(c, "member");
-	check_role(c, in->role);
+	member_check_role(c, in->role);
 	if (input_ok(c))
 		return c->err.code;
 	return call_tx(c, CALL_TX_ONLY, change_member, &ch);

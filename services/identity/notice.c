@@ -49,6 +49,26 @@ enum err_code notice_link(struct pg *pg, struct arena *a, const char *user_id, c
 				 &msg.base, e);
 }
 
+enum err_code notice_email(struct pg *pg, struct arena *a, const char *user_id, const char *type, const char *link_id,
+			   struct err *e)
+{
+	Events__V1__UserEmailChange msg = EVENTS__V1__USER_EMAIL_CHANGE__INIT;
+
+	msg.user_id = text(a, user_id);
+	msg.link_id = text(a, link_id);
+	return identity_db_event(pg, a, user_id, type, &msg.base, e);
+}
+
+enum err_code notice_invited(struct pg *pg, struct arena *a, const char *vendor_id, const char *invitation_id,
+			     struct err *e)
+{
+	Events__V1__VendorMemberInvited msg = EVENTS__V1__VENDOR_MEMBER_INVITED__INIT;
+
+	msg.vendor_id = text(a, vendor_id);
+	msg.invitation_id = text(a, invitation_id);
+	return outbox_put(pg, "invitation", invitation_id, 1, "vendor_member.invited", &msg.base, e);
+}
+
 enum err_code notice_revoked(struct pg *pg, struct arena *a, const char *user_id, const char *session_id, struct err *e)
 {
 	Events__V1__SessionRevoked msg = EVENTS__V1__SESSION_REVOKED__INIT;

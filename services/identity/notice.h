@@ -13,6 +13,12 @@ MUST_CHECK enum err_code notice_erased(struct pg *, struct arena *, const char *
 /* kind verify_email or password_reset: user.verification_requested or user.password_reset_requested */
 MUST_CHECK enum err_code notice_link(struct pg *, struct arena *, const char *user_id, const char *kind,
 				     const char *link_id, struct err *);
+/* user.email_change_requested, user.email_changed */
+MUST_CHECK enum err_code notice_email(struct pg *, struct arena *, const char *user_id, const char *type,
+				      const char *link_id, struct err *);
+/* vendor_member.invited */
+MUST_CHECK enum err_code notice_invited(struct pg *, struct arena *, const char *vendor_id, const char *invitation_id,
+					struct err *);
 /* session.revoked; session_id "" is every session: gateways hear it by the doorbell and ask at once. */
 MUST_CHECK enum err_code notice_revoked(struct pg *, struct arena *, const char *user_id, const char *session_id,
 					struct err *);

@@ -217,7 +217,8 @@ static enum err_code find_reset(struct call *c, const Identity__V1__ResetPasswor
 	pg_return(pg);
 	if (c->err.code)
 		return c->err.code;
-	if (!found || !(*link_r)->open || strcmp((*link_r)->kind, "verify_email") == 0 ||
+	if (!found || !(*link_r)->open ||
+	    (strcmp((*link_r)->kind, "password_reset") != 0 && strcmp((*link_r)->kind, "bootstrap") != 0) ||
 	    (in->email && (!user_id || strcmp(user_id, (*link_r)->user_id) != 0)))
 		return err_set(&c->err, E_GONE, "identity.link_invalid", "reset link");
 	return OK;

@@ -22,6 +22,7 @@ static const char *clean_agent(struct arena *a, const char *s)
 	return arena_strndup(a, s, utf8_cut(s, n < AGENT_MAX ? n : AGENT_MAX));
 }
 
+/* The account's row is locked, so that logins at once count each other's sessions. */
 static enum err_code seal_device(struct call *c, struct pg *pg, const struct session_ask *ask, struct session_new *n,
 				 struct err *e)
 {
@@ -30,7 +31,7 @@ static enum err_code seal_device(struct call *c, struct pg *pg, const struct ses
 	enum err_code code = OK;
 	bool found = false;
 
-	if (identity_db_account_get(pg, c->arena, ask->user_id, &row, &found, e))
+	if (identity_db_account_lock(pg, c->arena, ask->user_id, &row, &found, e))
 		return e->code;
 	if (!found || !row->person_key.data)
 		return err_set(e, E_UNAUTH, "identity.refresh_invalid", "account is gone");
@@ -42,6 +43,11 @@ static enum err_code seal_device(struct call *c, struct pg *pg, const struct ses
 		code = e->code;
 	keyring_free(ring);
 	return code;
+}
+
+static enum err_code make_room(struct call *c, struct pg *pg, const char *user_id, struct err *e)
+{
+	return identity_db_session_trim(pg, user_id, identity_of(c)->conf->sessions_max - 1, e);
 }
 
 enum err_code session_open(struct call *c, struct pg *pg, const struct session_ask *ask, struct session_made *made_r,
@@ -59,7 +65,7 @@ enum err_code session_open(struct call *c, struct pg *pg, const struct session_a
 	n.audience = made.grant.audience;
 	n.vendor_id = *made.grant.vendor_id ? made.grant.vendor_id : NULL;
 	n.token_hash = made.token.hash;
-	if (seal_device(c, pg, ask, &n, e) || identity_db_session_add(pg, &n, e))
+	if (seal_device(c, pg, ask, &n, e) || make_room(c, pg, ask->user_id, e) || identity_db_session_add(pg, &n, e))
 		return e->code;
 	*made_r = made;
 	return OK;

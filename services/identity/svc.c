@@ -14,7 +14,7 @@ static const struct rpc_method *const tables[] = {
 	identity_user_methods,	   identity_login_methods,   identity_session_methods, identity_password_methods,
 	identity_link_methods,	   identity_mfa_methods,     identity_address_methods, identity_member_methods,
 	identity_role_methods,	   identity_admin_user_methods, identity_api_key_methods, identity_erasure_methods,
-	identity_internal_methods, NULL,
+	identity_internal_methods, identity_invitation_methods, identity_email_methods, identity_consent_methods, NULL,
 };
 
 const struct rpc_service identity_services[] = {
@@ -25,7 +25,7 @@ const struct rpc_service identity_services[] = {
 const struct pg_stmt *const *const identity_stmts[] = {
 	identity_db_account_stmts, identity_db_session_stmts, identity_db_mfa_stmts,	identity_db_link_stmts,
 	identity_db_address_stmts, identity_db_role_stmts,    identity_db_member_stmts, identity_db_api_key_stmts,
-	identity_db_event_stmts,   NULL,
+	identity_db_event_stmts,   identity_db_invitation_stmts, identity_db_consent_stmts, NULL,
 };
 
 /* Somebody's password that nobody has. */

@@ -1,7 +1,8 @@
 /* Registration and the user's own profile. */
 #include "common/check.h"
 #include "services/identity/account.h"
-#include "services/identity/guard.h"
+#include "services/identity/consent.h"
+#include "services/identity/email.h"
 #include "services/identity/link.h"
 #include "services/identity/notice.h"
 #include "services/identity/password.h"
@@ -22,27 +23,8 @@ const struct rpc_method identity_user_methods[] = {
 struct registration {
 	struct call *c;
 	struct account_new account;
+	const Identity__V1__RegisterRequest *in;
 };
-
-/* The address is taken: its owner is told by mail, at most a few times; the caller learns nothing. */
-static enum err_code tell_owner(struct registration *r, struct pg *pg, struct err *e)
-{
-	struct arena *a = r->c->arena;
-	struct guard g = { 0 };
-	const char *owner;
-	int64_t wait_ms;
-	bool verified;
-
-	guard_add(r->c, &g, BACKOFF_MAIL, r->account.email_index.data, r->account.email_index.len, "register");
-	if (identity_db_account_id(pg, a, r->account.email_index, &owner, &verified, e) ||
-	    identity_db_backoff_wait(pg, a, g.key, g.n, &wait_ms, e))
-		return e->code;
-	if (!owner || wait_ms > 0)
-		return OK;
-	if (identity_db_backoff_fail(pg, g.key[0], backoff_rule(BACKOFF_MAIL), e))
-		return e->code;
-	return notice_security(pg, a, owner, "register_attempt", e);
-}
 
 static enum err_code store_registration(struct pg *pg, void *arg, struct err *e)
 {
@@ -52,8 +34,9 @@ static enum err_code store_registration(struct pg *pg, void *arg, struct err *e)
 	if (identity_db_account_add(pg, &r->account, &added, e))
 		return e->code;
 	if (!added)
-		return tell_owner(r, pg, e);
-	if (notice_registered(pg, r->c->arena, r->account.id, r->account.locale, e))
+		return email_tell_owner(r->c, pg, r->account.email_index, e);
+	if (consent_store(pg, r->account.id, r->in->consents, r->in->n_consents, e) ||
+	    notice_registered(pg, r->c->arena, r->account.id, r->account.locale, e))
 		return e->code;
 	return link_send(r->c, pg, r->account.id, "verify_email", e);
 }
@@ -61,12 +44,13 @@ static enum err_code store_registration(struct pg *pg, void *arg, struct err *e)
 static enum err_code identity_user_register(struct call *c, const Identity__V1__RegisterRequest *in,
 					    Identity__V1__RegisterReply *out)
 {
-	struct registration r = { .c = c };
+	struct registration r = { .c = c, .in = in };
 	char phc[PHC_LEN];
 
 	check_email(&c->err, "email", in->email);
 	password_good(&c->err, "password", in->password, in->email);
 	account_check(c, in->name, in->phone, in->locale);
+	consent_check(c, in->consents, in->n_consents);
 	if (input_ok(c) || password_make(c, in->password, phc) ||
 	    account_seal(identity_of(c), c->arena, in->email, in->name, in->phone,
 			 account_locale(c, in->locale, in->hdr_accept_language), &r.account, &c->err))

@@ -170,6 +170,33 @@ static enum err_code on_link(struct pg *pg, struct arena *a, const struct inbox_
 	return given(l->user_id) && given(l->link_id) ? queue(pg, a, &m, e) : OK;
 }
 
+static enum err_code on_email_change(struct pg *pg, struct arena *a, const struct inbox_event *ev, void *svc,
+				     struct err *e)
+{
+	const Events__V1__UserEmailChange *u = (const void *)ev->msg;
+	struct message_new m = { .user_id = u->user_id, .ref_id = u->link_id };
+
+	(void)svc;
+	m.kind = strcmp(ev->type, "user.email_changed") == 0 ? "email_changed" : "change_email";
+	return given(u->user_id) && given(u->link_id) ? queue(pg, a, &m, e) : OK;
+}
+
+static enum err_code on_invited(struct pg *pg, struct arena *a, const struct inbox_event *ev, void *svc, struct err *e)
+{
+	const Events__V1__VendorMemberInvited *in = (const void *)ev->msg;
+	struct message_new m = { .kind = "vendor_invite", .ref_id = in->invitation_id };
+	struct vendor_row *vendor = NULL;
+	bool found = false;
+
+	(void)svc;
+	if (!given(in->vendor_id) || !given(in->invitation_id))
+		return OK;
+	if (notify_db_vendor(pg, a, in->vendor_id, &vendor, &found, e))
+		return e->code;
+	m.detail = found ? vendor->name : NULL;
+	return queue(pg, a, &m, e);
+}
+
 static enum err_code on_security(struct pg *pg, struct arena *a, const struct inbox_event *ev, void *svc, struct err *e)
 {
 	const Events__V1__UserSecurityChanged *s = (const void *)ev->msg;
@@ -237,6 +264,9 @@ const struct inbox_handler notify_inbox[] = {
 	FROM_CHECKOUT("checkout.refunded", checkout_ended, on_checkout_ended),
 	FROM_IDENTITY("user.verification_requested", user_link_requested, on_link),
 	FROM_IDENTITY("user.password_reset_requested", user_link_requested, on_link),
+	FROM_IDENTITY("user.email_change_requested", user_email_change, on_email_change),
+	FROM_IDENTITY("user.email_changed", user_email_change, on_email_change),
+	FROM_IDENTITY("vendor_member.invited", vendor_member_invited, on_invited),
 	FROM_IDENTITY("user.security_changed", user_security_changed, on_security),
 	FROM_IDENTITY("user.erased", user_erased, on_erased),
 	FROM_CATALOG("vendor.applied", vendor_changed, on_vendor),

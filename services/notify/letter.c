@@ -105,7 +105,9 @@ static void link_vars(struct draft *d, struct arena *a)
 
 	if (!d->link)
 		return;
-	page = strcmp(d->kind->name, "password_reset") == 0 ? "reset-password" : "verify-email";
+	page = strcmp(d->kind->name, "password_reset") == 0  ? "reset-password"
+	       : strcmp(d->kind->name, "vendor_invite") == 0 ? "join-vendor"
+							     : "verify-email";
 	hours = (d->link->expires_at - wall_ms() + 3599999) / 3600000;
 	set(d, "link", arena_printf(a, "%s/%s?token=%s", d->svc->conf->shop_url, page, d->link->token));
 	set(d, "link_hours", arena_printf(a, "%lld", (long long)(hours > 1 ? hours : 1)));
@@ -196,11 +198,13 @@ static enum err_code ask_person(struct draft *d, struct letter *out)
 	struct call *c = &d->call;
 
 	if (d->user_id) {
-		if (notify_remote_contact(c, d->user_id, &contact))
+		if (notify_remote_contact(c, d->user_id, d->kind->needs & TO_OLD_ADDRESS ? d->m->ref_id : NULL, &contact))
 			return final(&c->err) ? hopeless(out, "no_user") : c->err.code;
 		d->contact = contact;
 	}
 	out->to = contact ? contact->email : d->order ? d->order->guest_email : NULL;
+	if (d->kind->needs & TO_LINK_ADDRESS)
+		return OK;
 	return mail_address_ok(out->to) ? OK : hopeless(out, "no_address");
 }
 
@@ -217,7 +221,9 @@ static enum err_code ask_link(struct draft *d, struct letter *out)
 	if (!token_ok(link->token))
 		return hopeless(out, "link_gone");
 	d->link = link;
-	return OK;
+	if (link->email && *link->email)
+		out->to = link->email;
+	return mail_address_ok(out->to) ? OK : hopeless(out, "no_address");
 }
 
 static enum err_code wanted(struct draft *d, struct pg *pg, struct arena *a, struct letter *out, struct err *e)

@@ -13,7 +13,9 @@ enum notify_pref {
 
 enum notify_needs {
 	NEEDS_ORDER = 1, /* checkout is asked for the order, which also names a guest's address */
-	NEEDS_LINK = 2,  /* identity is asked for the one-time link that ref_id names */
+	NEEDS_LINK = 2,  /* identity is asked for the one-time link that ref_id names, and may name another address with it */
+	TO_LINK_ADDRESS = 4, /* there may be no account: the link names the address */
+	TO_OLD_ADDRESS = 8,  /* to the address that the account had before the change that ref_id names */
 };
 
 struct notify_kind {

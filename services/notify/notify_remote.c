@@ -3,13 +3,15 @@
 #include "common/rpc_client.h"
 #include "services/notify/notify.h"
 
-enum err_code notify_remote_contact(struct call *c, const char *user_id, Identity__V1__Contact **out_r)
+enum err_code notify_remote_contact(struct call *c, const char *user_id, const char *before_link,
+				    Identity__V1__Contact **out_r)
 {
 	const struct notify_svc *svc = c->svc;
 	const struct rpc_opts opts = { .as_service = true, .retry_read = true, .timeout_ms = 5000 };
 	Identity__V1__ContactRequest in = IDENTITY__V1__CONTACT_REQUEST__INIT;
 
 	in.user_id = (char *)user_id;
+	in.link_id = (char *)before_link;
 	return rpc_call(svc->identity, c, "GetContact", &in.base, &identity__v1__contact__descriptor, out_r, &opts);
 }
 

@@ -144,6 +144,40 @@ static const struct template_text texts[] = {
 		  BUTTON("link", "Neues Passwort")
 			  P("Wenn Sie das nicht wollten, ignorieren Sie diese Mail; Ihr Passwort bleibt, wie es ist.")
 				  TAIL },
+	{ "change_email", "en", "Please confirm your new e-mail address",
+	  HI_EN "\n\nthis is to be the new address of your account. Please confirm it within {{link_hours}} hours:\n\n{{link}}\n\n"
+		"If you did not ask for it, just ignore this mail.\n\n{{shop_name}}\n",
+	  HEAD P(HI_EN) P("this is to be the new address of your account. Please confirm it within {{link_hours}} hours.")
+		  BUTTON("link", "Confirm") P("If you did not ask for it, just ignore this mail.") TAIL },
+	{ "change_email", "de", "Bitte bestätigen Sie Ihre neue E-Mail-Adresse",
+	  HI_DE "\n\ndies soll die neue Adresse Ihres Kontos werden. Bitte bestätigen Sie sie innerhalb von {{link_hours}} "
+		"Stunden:\n\n{{link}}\n\nWenn Sie das nicht wollten, ignorieren Sie diese Mail einfach.\n\n{{shop_name}}\n",
+	  HEAD P(HI_DE) P("dies soll die neue Adresse Ihres Kontos werden. Bitte bestätigen Sie sie innerhalb von "
+			  "{{link_hours}} Stunden.") BUTTON("link", "Bestätigen")
+			  P("Wenn Sie das nicht wollten, ignorieren Sie diese Mail einfach.") TAIL },
+	{ "email_changed", "en", "Your account has another e-mail address",
+	  HI_EN "\n\nyour account at {{shop_name}} has another e-mail address now; this one is no longer used.\n\n"
+		"If this was not you, please write to us at once: {{shop_url}}\n\n{{shop_name}}\n",
+	  HEAD P(HI_EN) P("your account at {{shop_name}} has another e-mail address now; this one is no longer used.")
+		  P("If this was not you, please write to us at once.") BUTTON("shop_url", "To the shop") TAIL },
+	{ "email_changed", "de", "Ihr Konto hat eine andere E-Mail-Adresse",
+	  HI_DE "\n\nIhr Konto bei {{shop_name}} hat jetzt eine andere E-Mail-Adresse; diese wird nicht mehr verwendet.\n\n"
+		"Wenn Sie das nicht waren, schreiben Sie uns bitte sofort: {{shop_url}}\n\n{{shop_name}}\n",
+	  HEAD P(HI_DE) P("Ihr Konto bei {{shop_name}} hat jetzt eine andere E-Mail-Adresse; diese wird nicht mehr "
+			  "verwendet.") P("Wenn Sie das nicht waren, schreiben Sie uns bitte sofort.")
+		  BUTTON("shop_url", "Zum Shop") TAIL },
+	{ "vendor_invite", "en", "Join {{#vendor_name}}{{vendor_name}}{{/vendor_name}} at {{shop_name}}",
+	  HI_EN "\n\nyou are invited into the team{{#vendor_name}} of {{vendor_name}}{{/vendor_name}}. With an account of this "
+		"e-mail address you can join within {{link_hours}} hours:\n\n{{link}}\n\n{{shop_name}}\n",
+	  HEAD P(HI_EN) P("you are invited into the team{{#vendor_name}} of <b>{{vendor_name}}</b>{{/vendor_name}}. With an "
+			  "account of this e-mail address you can join within {{link_hours}} hours.")
+		  BUTTON("link", "Join the team") TAIL },
+	{ "vendor_invite", "de", "Einladung ins Team{{#vendor_name}} von {{vendor_name}}{{/vendor_name}}",
+	  HI_DE "\n\nSie sind ins Team{{#vendor_name}} von {{vendor_name}}{{/vendor_name}} eingeladen. Mit einem Konto dieser "
+		"E-Mail-Adresse können Sie innerhalb von {{link_hours}} Stunden beitreten:\n\n{{link}}\n\n{{shop_name}}\n",
+	  HEAD P(HI_DE) P("Sie sind ins Team{{#vendor_name}} von <b>{{vendor_name}}</b>{{/vendor_name}} eingeladen. Mit einem "
+			  "Konto dieser E-Mail-Adresse können Sie innerhalb von {{link_hours}} Stunden beitreten.")
+		  BUTTON("link", "Beitreten") TAIL },
 	{ "security_changed", "en", "Your account's security",
 	  HI_EN "\n\n{{#password_changed}}your password was changed.{{/password_changed}}"
 		"{{#mfa_enabled}}a second factor was switched on.{{/mfa_enabled}}"

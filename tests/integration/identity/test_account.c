@@ -292,6 +292,49 @@ static void test_erasure(void **state)
 	assert_string_not_equal(login("erase@example.com")->user_id, t->user_id);
 }
 
+static void test_consents(void **state)
+{
+	Identity__V1__RegisterRequest reg = IDENTITY__V1__REGISTER_REQUEST__INIT;
+	Identity__V1__ConsentChoice terms = IDENTITY__V1__CONSENT_CHOICE__INIT, *choices[] = { &terms };
+	Identity__V1__PutConsentRequest put = IDENTITY__V1__PUT_CONSENT_REQUEST__INIT;
+	Identity__V1__ConsentsRequest list = IDENTITY__V1__CONSENTS_REQUEST__INIT;
+	Identity__V1__ExportMeRequest export = IDENTITY__V1__EXPORT_ME_REQUEST__INIT;
+	Identity__V1__ConsentsReply *now;
+	Identity__V1__UserExport *all;
+	struct principal me;
+
+	(void)state;
+	reg.email = (char *)"consent@example.com";
+	reg.password = (char *)PASSWORD;
+	reg.consents = choices;
+	reg.n_consents = 1;
+	terms.purpose = (char *)"terms";
+	terms.version = (char *)"2026-01";
+	REFUSED(ASK("RegisterUser", &nobody, &reg, NULL, e), "common.invalid_input"); /* granted is not said */
+	terms.has_granted = terms.granted = 1;
+	MUST(ASK("RegisterUser", &nobody, &reg, NULL, e));
+	me = bearer(login("consent@example.com"));
+	put.purpose = (char *)"marketing";
+	put.version = (char *)"7";
+	put.has_granted = put.granted = 1;
+	MUST(ASK("PutConsent", &me, &put, NULL, e));
+	put.granted = 0;
+	MUST(ASK("PutConsent", &me, &put, NULL, e));
+	put.purpose = (char *)"everything";
+	REFUSED(ASK("PutConsent", &me, &put, NULL, e), "common.invalid_input");
+	REFUSED(ASK("ListConsents", &nobody, &list, NULL, e), "common.unauthenticated");
+	MUST(ASK("ListConsents", &me, &list, &now, e));
+	assert_int_equal(now->n_data, 2);
+	assert_string_equal(now->data[0]->purpose, "marketing");
+	assert_int_equal(now->data[0]->granted, 0);
+	assert_int_equal(now->data[1]->granted, 1);
+	MUST(ASK("ExportMe", &me, &export, &all, e));
+	assert_int_equal(all->n_consents, 3); /* every decision */
+	assert_false(pg_fixture_i64(w.fx, "SELECT has_table_privilege('souk_identity', 'identity.consent', 'UPDATE')::int::bigint"));
+	MUST(ASK("EraseMe", &me, &(Identity__V1__EraseMeRequest)IDENTITY__V1__ERASE_ME_REQUEST__INIT, NULL, e));
+	assert_int_equal(pg_fixture_i64(w.fx, "SELECT count(*) FROM identity.consent"), 0);
+}
+
 /* Who did it is in the log: the person, though login and register came without a token. */
 static void test_audit(void **state)
 {
@@ -330,7 +373,7 @@ int main(void)
 		cmocka_unit_test(test_address_limit_and_default_race), cmocka_unit_test(test_contact),
 		cmocka_unit_test(test_canaries), cmocka_unit_test(test_export),
 		cmocka_unit_test(test_erasure),	 cmocka_unit_test(test_audit),
-		cmocka_unit_test(test_statements),
+		cmocka_unit_test(test_statements), cmocka_unit_test(test_consents),
 	};
 
 	return cmocka_run_group_tests(tests, world_open, world_close);

@@ -316,6 +316,27 @@ static void test_link_expires(void **state)
 	verify_address(t->user_id);
 }
 
+/* A further login ends the session that was used longest ago, also when many come at once. */
+static void test_session_cap(void **state)
+{
+	Identity__V1__TokenReply *first, *second, *last = NULL, *out;
+
+	(void)state;
+	w.conf.sessions_max = 3;
+	first = newcomer("many@example.com");
+	second = login("many@example.com");
+	MUST(REFRESH(first->refresh_token, &first, e)); /* used after the second */
+	for (int i = 0; i < 2; i++)
+		last = login("many@example.com");
+	w.conf.sessions_max = 20;
+	assert_int_equal(pg_fixture_i64(w.fx, "SELECT count(*) FROM identity.session WHERE user_id = '%s' AND revoked_at IS NULL",
+					last->user_id), 3);
+	assert_int_equal(pg_fixture_i64(w.fx, "SELECT count(*) FROM identity.revocation WHERE session_id = '%s'", second->session_id), 1);
+	REFUSED(REFRESH(second->refresh_token, &out, e), "identity.refresh_invalid");
+	MUST(REFRESH(first->refresh_token, &out, e));
+	MUST(REFRESH(last->refresh_token, &out, e));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -326,7 +347,7 @@ int main(void)
 		cmocka_unit_test(test_address_backoff),
 		cmocka_unit_test(test_rehash),		      cmocka_unit_test(test_verified_only),
 		cmocka_unit_test(test_change_password),	      cmocka_unit_test(test_reset_password),
-		cmocka_unit_test(test_link_expires),
+		cmocka_unit_test(test_link_expires),	      cmocka_unit_test(test_session_cap),
 	};
 
 	return cmocka_run_group_tests(tests, world_open, world_close);

@@ -52,6 +52,7 @@ static int world_open(void **state)
 					 .hash_permits = 2,
 					 .hash_queue = 100,
 					 .address_free = 100,
+					 .sessions_max = 20,
 					 .fresh_login_s = 900,
 					 .d = { .keys_dir = w.dir, .contexts = 256 } };
 	if (identity_svc_open(&w.conf, w.pool, &w.svc, &e))

@@ -61,6 +61,7 @@ static struct arena *arena;
 static struct {
 	const char *email, *name, *locale;	 /* of every user */
 	const char *guest_email, *order_user;	 /* of every order */
+	const char *link_email;			 /* whom a link goes to; NULL: the user */
 	const char *title;			 /* of its first line */
 	enum err_code contact, order, link;	 /* what the peer answers instead */
 	int asked;
@@ -82,7 +83,8 @@ static enum err_code refuse(struct call *c, enum err_code code)
 		       code == E_NOT_FOUND ? "common.not_found" : code == E_GONE ? "common.gone" : "rpc.unavailable", "test");
 }
 
-enum err_code notify_remote_contact(struct call *c, const char *user_id, Identity__V1__Contact **out_r)
+enum err_code notify_remote_contact(struct call *c, const char *user_id, const char *before_link,
+				    Identity__V1__Contact **out_r)
 {
 	Identity__V1__Contact *o = arena_alloc(c->arena, sizeof(*o));
 
@@ -91,7 +93,7 @@ enum err_code notify_remote_contact(struct call *c, const char *user_id, Identit
 		return refuse(c, world.contact);
 	identity__v1__contact__init(o);
 	o->user_id = (char *)user_id;
-	o->email = (char *)world.email;
+	o->email = (char *)(before_link ? "before@example.com" : world.email);
 	o->name = (char *)world.name;
 	o->locale = (char *)world.locale;
 	*out_r = o;
@@ -106,6 +108,7 @@ enum err_code notify_remote_link(struct call *c, const char *link_id, Identity__
 		return refuse(c, world.link);
 	identity__v1__link__init(o);
 	o->token = arena_printf(c->arena, "tok-%s", link_id);
+	o->email = (char *)world.link_email;
 	o->has_expires_at = true;
 	o->expires_at = wall_ms() + 24 * 3600000 - 1000;
 	*out_r = o;

@@ -125,6 +125,42 @@ static void links_of_accounts(void **state)
 	WAIT_FOR(count("state = 'failed' AND reason = 'link_gone'") == 1, 5000);
 }
 
+/* The link goes to the new address, the notice to the one before; an invited person may have no account. */
+static void other_addresses(void **state)
+{
+	Events__V1__UserEmailChange u = EVENTS__V1__USER_EMAIL_CHANGE__INIT;
+	Events__V1__VendorMemberInvited in = EVENTS__V1__VENDOR_MEMBER_INVITED__INIT;
+	json_t *m;
+
+	(void)state;
+	u.user_id = (char *)USER;
+	u.link_id = (char *)"lnk_9";
+	world.link_email = "fresh@example.com";
+	hand("user.email_change_requested", "c1", &u.base);
+	senders_on(1);
+	m = mails("fresh@example.com", 1, 5000);
+	assert_non_null(strstr(part(m, 0, "text"), "http://shop.test/verify-email?token=tok-lnk_9\n"));
+	json_decref(m);
+	hand("user.email_changed", "c2", &u.base);
+	m = mails("before@example.com", 1, 5000);
+	assert_non_null(strstr(part(m, 0, "text"), "another e-mail address now"));
+	json_decref(m);
+	pg_fixture_sql(fx, "INSERT INTO notify.vendor (id, name) VALUES ('vnd_1', 'Fine Goods')");
+	in.vendor_id = (char *)"vnd_1";
+	in.invitation_id = (char *)"inv_1";
+	world.link_email = "hand@example.com";
+	world.contact = E_NOT_FOUND; /* nobody to ask */
+	hand("vendor_member.invited", "c3", &in.base);
+	m = mails("hand@example.com", 1, 5000);
+	assert_non_null(strstr(part(m, 0, "text"), "into the team of Fine Goods"));
+	assert_non_null(strstr(part(m, 0, "text"), "http://shop.test/join-vendor?token=tok-inv_1\n"));
+	json_decref(m);
+	world.link_email = "not an address";
+	in.invitation_id = (char *)"inv_2";
+	hand("vendor_member.invited", "c4", &in.base);
+	WAIT_FOR(count("state = 'failed' AND reason = 'no_address'") == 1, 5000);
+}
+
 static void refunds_and_vendors(void **state)
 {
 	Events__V1__OrderChanged r = EVENTS__V1__ORDER_CHANGED__INIT;
@@ -453,6 +489,7 @@ int main(void)
 		T(what_people_write_stays_text),
 		T(the_language_is_the_persons),
 		T(links_of_accounts),
+		T(other_addresses),
 		T(refunds_and_vendors),
 		T(wishes_are_kept),
 		T(refused_for_now_is_tried_again),
