@@ -3,6 +3,7 @@
 # `N passed, N failed, N skipped`, and what did not run is named above it.
 #
 #	TEST_STEPS="lint unit"	only these steps of `test`: lint build docs clang unit integration python e2e
+#	VERIFY_STEPS="tsan fuzz"	only these steps of `verify`: tsan fuzz slow
 #	TEST_FILTER=regex	only ctest programs whose name matches
 #	E2E_BUILD=debug		the platform of the e2e step: debug (sanitizers, default) or release
 #	KEEP=1			keep the work folder
@@ -155,22 +156,40 @@ do_test() {
 	done
 }
 
-do_verify() {
+verify_tsan() {
 	section "thread sanitizer: unit and integration tests"
 	if run_quiet "$work/tsan.out" env CC=clang CMAKE_ARGS=-DSOUK_TSAN=ON deploy/local/build.sh Debug build/tsan all; then
 		export TSAN_OPTIONS="suppressions=$root/tests/support/tsan.supp halt_on_error=0 exitcode=66"
 		run_ctest unit build/tsan "${JOBS:-$(nproc)}"
-		need_services && export TEST_PG_ADMIN TEST_REDIS_URL && run_ctest integration build/tsan "${JOBS:-$(nproc)}"
+		if need_services; then
+			export TEST_PG_ADMIN TEST_REDIS_URL
+			run_ctest integration build/tsan "${JOBS:-$(nproc)}"
+		else
+			fail "private PostgreSQL and Redis" /dev/null
+		fi
 	else
 		fail "clang build with the thread sanitizer" "$work/tsan.out"
 	fi
+}
+
+verify_fuzz() {
 	do_fuzz "${FUZZ_SECONDS:-30}"
+}
+
+verify_slow() {
 	section "slow end-to-end checks (Release)"
 	if run_quiet "$work/rel.out" deploy/local/build.sh Release $release platform; then
 		PY_TIMEOUT=${PY_TIMEOUT:-1800} on_platform verify $release 300 'tests/verify/test_*.py'
 	else
 		fail "Release build" "$work/rel.out"
 	fi
+}
+
+do_verify() {
+	local step
+	for step in ${VERIFY_STEPS:-tsan fuzz slow}; do
+		"verify_$step"
+	done
 }
 
 do_fuzz() {
