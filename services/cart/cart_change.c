@@ -1,5 +1,7 @@
 #include "services/cart/cart_change.h"
 
+#include <string.h>
+
 #include "common/crypto.h"
 #include "common/id.h"
 #include "common/idem.h"
@@ -21,7 +23,12 @@ static enum err_code make_cart(struct cart_change *ch, struct pg *pg, struct car
 		ch->new_token = arena_strdup(c->arena, token);
 		hash = cart_token_hash(c->arena, token);
 	}
-	return cart_db_make(pg, c->arena, arena_strdup(c->arena, id), user, hash, row_r, e);
+	if (cart_db_make(pg, c->arena, arena_strdup(c->arena, id), user, hash, row_r, e))
+		return e->code;
+	/* Who said that there is no cart is too late when another call has made one meanwhile. */
+	if (ch->if_match && *ch->if_match && strcmp((*row_r)->id, id) != 0)
+		return cart_stale(c->arena, *row_r, e);
+	return OK;
 }
 
 static enum err_code told(struct cart_change *ch, struct pg *pg, const struct cart_row *cart, struct err *e)

@@ -275,10 +275,12 @@ static const struct pg_col abandoned_cols[] = {
 };
 static const struct pg_stmt mark_abandoned = {
 	.name = "cart_mark_abandoned",
-	.sql = "UPDATE cart.cart SET reminded_at = now() WHERE id IN (SELECT c.id FROM cart.cart c WHERE c.state = 'open'"
-	       " AND c.user_id IS NOT NULL AND c.reminded_at IS NULL AND c.updated_at < now() - make_interval(mins =>"
-	       " $1::integer) AND EXISTS (SELECT 1 FROM cart.line l WHERE l.cart_id = c.id) ORDER BY c.updated_at"
-	       " LIMIT $2::integer FOR UPDATE SKIP LOCKED) RETURNING id, user_id, version",
+	/* Empty ones are marked too, so that the next scan does not meet them again. */
+	.sql = "WITH due AS (UPDATE cart.cart SET reminded_at = now() WHERE id IN (SELECT c.id FROM cart.cart c"
+	       " WHERE c.state = 'open' AND c.user_id IS NOT NULL AND c.reminded_at IS NULL AND c.updated_at < now() -"
+	       " make_interval(mins => $1::integer) ORDER BY c.updated_at LIMIT $2::integer FOR UPDATE SKIP LOCKED)"
+	       " RETURNING id, user_id, version) SELECT id, user_id, version FROM due d"
+	       " WHERE EXISTS (SELECT 1 FROM cart.line l WHERE l.cart_id = d.id) LIMIT $2::integer",
 	.col = abandoned_cols,
 	.ncol = 3,
 	.row_size = sizeof(struct abandoned_row),

@@ -56,6 +56,22 @@ static enum err_code merge_lines(struct pg *pg, const struct merge *m, const str
 	return OK;
 }
 
+/*
+ * The guest cart's lines stay with it as what it brought: when an order of them is placed after all, so many units leave
+ * the user's cart (event.c). A line that gave way to the user's own brought nothing.
+ */
+static enum err_code leave_out_same(struct pg *pg, const struct cart_row *guest, const struct line_row *mine, size_t n_mine,
+				    const struct line_row *theirs, size_t n_theirs, struct err *e)
+{
+	bool found;
+
+	for (size_t i = 0; i < n_theirs; i++)
+		if (of_variant(mine, n_mine, theirs[i].variant_id) &&
+		    cart_db_line_del(pg, guest->id, theirs[i].id, &found, e))
+			return e->code;
+	return OK;
+}
+
 static enum err_code merge_carts(struct cart_change *ch, struct pg *pg, const struct cart_row *user, struct err *e)
 {
 	const struct merge *m = ch->in;
@@ -81,7 +97,8 @@ static enum err_code merge_carts(struct cart_change *ch, struct pg *pg, const st
 		return err_set(e, E_CONFLICT, "cart.currency_mix", "%s into %s", guest->currency, user->currency);
 	if (n_theirs && cart_db_currency(pg, user->id, guest->currency, e))
 		return e->code;
-	if (merge_lines(pg, m, user, mine, n_mine, theirs, n_theirs, e))
+	if (merge_lines(pg, m, user, mine, n_mine, theirs, n_theirs, e) ||
+	    (m->policy == MERGE_KEEP_USER && leave_out_same(pg, guest, mine, n_mine, theirs, n_theirs, e)))
 		return e->code;
 	if (cart_db_coupons_copy(pg, guest->id, user->id, e) || cart_db_close_merged(pg, guest->id, user->id, e))
 		return e->code;

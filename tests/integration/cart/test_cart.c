@@ -494,6 +494,85 @@ static void test_bought_lines_leave(void **state)
 	deliver("checkout", "order.placed", &m.base);
 }
 
+/* The guest signs in after paying and before the order is told: what he bought leaves the user's cart, no more. */
+static void test_bought_lines_of_a_merged_cart_leave(void **state)
+{
+	static const struct {
+		const char *policy;
+		int left; /* units of A in the user's cart afterwards; 2 were his own, 3 the guest's */
+	} t[] = { { "sum", 2 }, { "keep_user", 2 }, { "keep_guest", 0 } };
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(t); i++) {
+		struct principal user = new_user();
+		Cart__V1__CartView *guest = add(&who_nobody, NULL, A, 3), *mine = add(&user, NULL, A, 2), *v = NULL;
+		Events__V1__OrderPlaced m = EVENTS__V1__ORDER_PLACED__INIT;
+		Events__V1__OrderLine one = EVENTS__V1__ORDER_LINE__INIT, two = EVENTS__V1__ORDER_LINE__INIT, *lines[] = { &one, &two };
+		struct err e = { 0 };
+
+		add(&who_nobody, guest->cart_token, B, 1);
+		assert_int_equal(merge_in(w.a, &user, guest->cart_token, mine->hdr_etag, t[i].policy, &v, &e), OK);
+		m.cart_id = guest->id;
+		m.lines = lines;
+		m.n_lines = 2;
+		one.variant_id = (char *)A;
+		two.variant_id = (char *)B;
+		one.has_qty = two.has_qty = true;
+		one.qty = 3;
+		two.qty = 1;
+		deliver("checkout", "order.placed", &m.base);
+		v = see(&user, NULL);
+		assert_int_equal(v->n_lines, t[i].left ? 1 : 0);
+		if (t[i].left)
+			assert_int_equal(v->lines[0]->qty, t[i].left);
+		deliver("checkout", "order.placed", &m.base); /* what has left does not leave again */
+		assert_int_equal(see(&user, NULL)->n_lines, t[i].left ? 1 : 0);
+	}
+}
+
+static void *race_first(void *arg)
+{
+	Cart__V1__AddItemRequest in = CART__V1__ADD_ITEM_REQUEST__INIT;
+	struct arena *a = arena_new("race", 8 << 20);
+	struct race *r = arg;
+	struct err e = { 0 };
+	enum err_code code;
+
+	in.variant_id = (char *)A;
+	in.has_qty = true;
+	in.qty = 1;
+	in.hdr_if_match = (char *)"none";
+	code = handlers_ask(&w.h, a, "AddItem", &r->user, &in, NULL, &e);
+	r->won = code == OK ? 1 : code == E_PRECOND ? 0 : -1;
+	arena_free(a);
+	return NULL;
+}
+
+/* "There is no cart" is true for one of many. */
+static void test_one_first_cart(void **state)
+{
+	struct race r[8];
+	pthread_t t[8];
+
+	(void)state;
+	for (int round = 0; round < 5; round++) {
+		struct principal user = new_user();
+		int wins = 0;
+
+		for (int i = 0; i < 8; i++) {
+			r[i] = (struct race){ .user = user };
+			pthread_create(&t[i], NULL, race_first, &r[i]);
+		}
+		for (int i = 0; i < 8; i++) {
+			pthread_join(t[i], NULL);
+			assert_int_not_equal(r[i].won, -1);
+			wins += r[i].won;
+		}
+		assert_int_equal(wins, 1);
+		assert_int_equal(see(&user, NULL)->lines[0]->qty, 1);
+	}
+}
+
 static void test_erased_user(void **state)
 {
 	struct principal user = new_user();
@@ -554,7 +633,7 @@ int main(void)
 		T(test_stock_counts_the_whole_line),  T(test_view_tells_what_changed), T(test_tags),
 		T(test_one_tag_one_change),	      T(test_merge),		       T(test_checkout_reads_only_as_checkout),
 		T(test_bought_lines_leave),	      T(test_erased_user),	       T(test_idle_carts),
-		T(test_everything_is_audited),
+		T(test_everything_is_audited),	      T(test_bought_lines_of_a_merged_cart_leave), T(test_one_first_cart),
 	};
 
 	return cmocka_run_group_tests(tests, open_world, close_world);
