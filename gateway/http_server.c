@@ -26,6 +26,7 @@ struct http_conn {
 	pthread_mutex_t mu;
 	bool writing; /* the deadline is that of an answer */
 	bool serving; /* a request of peer:port is being handled */
+	bool refused; /* the last message was answered with an error */
 	char peer[48];
 	int port;
 	_Atomic int64_t deadline; /* 0: none */
@@ -223,6 +224,7 @@ static int on_connection(const struct mg_connection *mg, void **data)
 	if (!c)
 		return 0;
 	c->fd = -1;
+	c->refused = false;
 	atomic_fetch_add(&c->srv->busy, 1);
 	return 0;
 }
@@ -235,6 +237,22 @@ static void on_closed(const struct mg_connection *mg)
 		atomic_fetch_sub(&c->srv->busy, 1);
 }
 
+/*
+ * "*" and targets of another host: civetweb takes such a message as read and closes without asking anybody. They are
+ * answered here, with the connection still open and nothing behind the message looked at.
+ */
+static void answer_unasked(struct http_conn *c, const struct mg_connection *mg)
+{
+	const struct mg_request_info *ri = mg_get_request_info(mg);
+	bool options;
+
+	if (c->refused || !ri || !ri->request_method || !ri->request_uri || !ri->http_version || ri->local_uri_raw)
+		return;
+	options = strcmp(ri->request_uri, "*") == 0 && strcmp(ri->request_method, "OPTIONS") == 0;
+	c->mg = (struct mg_connection *)(uintptr_t)mg; /* civetweb's own; only the callback's type says const */
+	c->srv->handler.error(c->app_worker, options ? 204 : 400, ri->remote_addr, c);
+}
+
 /* Called before the socket goes: from here on its number may belong to somebody else. */
 static void on_close(const struct mg_connection *mg)
 {
@@ -242,6 +260,7 @@ static void on_close(const struct mg_connection *mg)
 
 	if (!c)
 		return;
+	answer_unasked(c, mg);
 	pthread_mutex_lock(&c->mu);
 	c->deadline = 0;
 	c->fd = -1;
@@ -367,6 +386,7 @@ static int on_error(struct mg_connection *mg, int status, const char *text)
 	if (!c || !ri)
 		return 1;
 	c->mg = mg;
+	c->refused = true;
 	http_close(c);
 	c->srv->handler.error(c->app_worker, status, ri->remote_addr, c);
 	return 0;

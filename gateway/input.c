@@ -9,7 +9,7 @@
 #include "gateway/gateway.h"
 #include "gateway/json_pb.h"
 
-enum { PARAMS_MAX = 64, BODY_DEFAULT = 64 * 1024, HEADER_FIELD_MAX = 512 };
+enum { PARAMS_MAX = 64, BODY_DEFAULT = 64 * 1024, HEADER_FIELD_MAX = 512, TOKEN_MAX = 128 };
 
 /* ---- path and query ---- */
 
@@ -110,6 +110,21 @@ void gw_fill_headers(struct exchange *x, ProtobufCMessage *m, bool public_only)
 	if (jpb_field(m, "hdr_refresh_token") &&
 	    cookie_get(x->req->h[H_COOKIE], x->gw->cookie.name, text, sizeof text))
 		header_field(x, m, "hdr_refresh_token", text);
+}
+
+/* A token that cannot be one is said to be wrong; left out, it would make a stranger of the caller. */
+static enum err_code check_token(struct exchange *x, ProtobufCMessage *m, const char *field, const char *header,
+				 const char *value)
+{
+	size_t n = value && jpb_field(m, field) ? strlen(value) : 0;
+	bool bad = n > TOKEN_MAX;
+
+	for (size_t i = 0; i < n && !bad; i++)
+		bad = value[i] <= 0x20 || value[i] >= 0x7f;
+	if (!bad)
+		return OK;
+	err_detail(&x->call.err, header, NULL, "is no token");
+	return err_set(&x->call.err, E_INVALID, "common.invalid_input", "%s of %zu bytes", header, n);
 }
 
 static enum err_code fill_if_match(struct exchange *x, ProtobufCMessage *m)
@@ -284,7 +299,9 @@ enum err_code gw_fill(struct exchange *x, ProtobufCMessage *m, struct rpc_opts *
 	/* Same meaning, same bytes: key order and white space do not make another request. */
 	if (!(r->flags & ROUTE_RAW) && x->req->h[H_IDEMPOTENCY_KEY] && gw_pack(x, m, &canonical))
 		return x->call.err.code;
-	if (fill_key(x, canonical, opts) || fill_if_match(x, m))
+	if (check_token(x, m, "hdr_cart_token", "X-Cart-Token", x->req->h[H_X_CART_TOKEN]) ||
+	    check_token(x, m, "hdr_order_token", "X-Order-Token", x->req->h[H_X_ORDER_TOKEN]) ||
+	    fill_key(x, canonical, opts) || fill_if_match(x, m))
 		return x->call.err.code;
 	gw_fill_headers(x, m, false);
 	return OK;

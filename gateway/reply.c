@@ -125,7 +125,7 @@ void reply_error(struct exchange *x)
 	for (size_t i = 0; i < e->n_details && (x->status == 412 || x->status == 428); i++)
 		if (!strcmp(e->details[i].field, "If-Match") && e->details[i].value[0])
 			snprintf(x->etag, sizeof x->etag, "\"%s\"", e->details[i].value);
-	if (x->status >= 500)
+	if (x->status >= 500 && x->status != 505) /* a client's version is no fault of ours */
 		log_err(x->status == 503 ? LVL_WARNING : LVL_ERROR, "request failed", e);
 	reply_begin(x);
 	error_body(&x->w->out, e, x->status, x->request_id, problem);

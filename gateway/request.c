@@ -294,6 +294,14 @@ void gw_http_error(void *worker, int status, const char *remote_addr, struct htt
 	begin(&x, worker, &r, c);
 	x.close = true;
 	x.body_read = true;
+	if (status == 204) { /* OPTIONS *: what the server as a whole can do */
+		x.allow = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS";
+		x.status = status;
+		x.cache_control = "no-store";
+		reply_begin(&x);
+		(void)finish(&x);
+		return;
+	}
 	err_set(&x.call.err, status == 413 ? E_TOO_LARGE : E_INVALID,
 		status == 413 ? "http.body_too_large" :
 		status == 431 ? "http.headers_too_large" :

@@ -67,6 +67,11 @@ static const struct abuse {
 	{ "chunk without its end", "POST /api/fake/items HTTP/1.1\r\n" HOST "Content-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}xx0\r\n\r\n", 400 },
 	{ "huge chunk", "POST /api/fake/items HTTP/1.1\r\n" HOST "Content-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\nffffffffffffffff\r\n{}", 400 },
 	{ "unknown expectation", "POST /api/fake/items HTTP/1.1\r\n" HOST "Content-Type: application/json\r\nExpect: a-miracle\r\nContent-Length: 2\r\n\r\n{}", 417 },
+	{ "absolute target", "GET http://localhost" OK_ROW " HTTP/1.1\r\n" HOST "\r\n", 400 },
+	{ "target of another host", "GET http://elsewhere.example:81/x HTTP/1.1\r\nHost: elsewhere.example\r\n\r\n", 400 },
+	{ "absolute target without a path", "GET http://localhost HTTP/1.1\r\n" HOST "\r\n", 400 },
+	{ "asterisk of a GET", "GET * HTTP/1.1\r\n" HOST "\r\n", 400 },
+	{ "target of another host, and more", "GET http://elsewhere.example/ HTTP/1.1\r\n" HOST "\r\nGET " OK_ROW " HTTP/1.1\r\n" HOST "\r\n", 400 },
 	{ "two Authorization", "GET " OK_ROW " HTTP/1.1\r\n" HOST "Authorization: Bearer a\r\nAuthorization: Bearer b\r\n\r\n", 400 },
 };
 
@@ -96,6 +101,30 @@ static void abused(void **state)
 		refuse(abuses[i].name, abuses[i].bytes, strlen(abuses[i].bytes), abuses[i].status);
 	assert_int_equal(atomic_load(&fake.calls), before);
 	assert_int_equal(get(OK_ROW, "")->status, 200);
+}
+
+static void options_of_the_server(void **state)
+{
+	static const char text[] = "OPTIONS * HTTP/1.1\r\n" HOST "\r\n";
+	static const char first[] = "GET " OK_ROW " HTTP/1.1\r\n" HOST "\r\n";
+	static struct answer a;
+	int fd = dial();
+
+	(void)state;
+	put(fd, first, strlen(first)); /* also on a connection that has served before */
+	receive(fd, &a, false);
+	assert_int_equal(a.status, 200);
+	put(fd, text, strlen(text));
+	receive(fd, &a, false);
+	assert_int_equal(a.status, 204);
+	assert_non_null(strstr(header_of(&a, "Allow"), "PATCH"));
+	assert_non_null(header_of(&a, "X-Request-Id"));
+	assert_true(ends(fd, 3000));
+	close(fd);
+	fd = dial(); /* who says nothing is answered nothing */
+	shutdown(fd, SHUT_WR);
+	assert_true(ends(fd, 5000));
+	close(fd);
 }
 
 /* What follows a refused message must never be taken for a request. */
@@ -424,6 +453,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(abused),
+		cmocka_unit_test(options_of_the_server),
 		cmocka_unit_test(nothing_is_smuggled),
 		cmocka_unit_test(many_headers),
 		cmocka_unit_test(long_headers),
