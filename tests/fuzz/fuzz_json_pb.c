@@ -1,5 +1,6 @@
 /*
- * A JSON body as it comes from outside. The first byte chooses the message. What is accepted must be written as JSON that is
+ * A JSON body as it comes from outside. The first byte chooses the message (255: the next two choose among the requests
+ * of all routes). What is accepted must be written as JSON that is
  * accepted again and then written the same: nothing is lost or invented on the way.
  */
 #include <stdint.h>
@@ -14,6 +15,7 @@
 #include "inventory.pb-c.h"
 
 #include "gateway/json_pb.h"
+#include "gateway/routes.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -24,6 +26,15 @@ static const ProtobufCMessageDescriptor *const kinds[] = {
 	&inventory__v1__reserve_request__descriptor, &cart__v1__cart_view__descriptor,
 	&identity__v1__address__descriptor,	      &checkout__v1__order_for_mail__descriptor,
 };
+
+static const ProtobufCMessageDescriptor *request_of_route(unsigned n)
+{
+	for (const struct route_service *s = gateway_services; s->name; s++)
+		for (const struct route *r = s->rows; r->method; r++)
+			if (n-- == 0)
+				return r->in;
+	return NULL;
+}
 
 static void written(struct buf *b, const ProtobufCMessage *m)
 {
@@ -45,8 +56,15 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (!size)
 		return 0;
 	d = kinds[data[0] % (sizeof kinds / sizeof kinds[0])];
+	if (data[0] == 255 && size > 2) {
+		d = request_of_route(data[1] | (unsigned)data[2] << 8);
+		data += 2;
+		size -= 2;
+	}
 	data++;
 	size--;
+	if (!d)
+		return 0;
 	json_path_at((const char *)data, size, size / 2, path, sizeof path);
 	a = arena_new("fuzz", 16 << 20);
 	m = jpb_new(a, d);
