@@ -1,6 +1,6 @@
 /*
  * A file of products as a vendor uploads it. Byte 0: bit 0 CSV or JSON lines, bit 1 whether a category is derived; byte 1:
- * where the file is cut into chunks. However it is cut, the records are the same; CSV fields written again read the
+ * where the file is cut into chunks. However it is cut, the records are the same; any text written as CSV reads the
  * same; and a row that is accepted is a product whose texts are clean and whose prices are not negative.
  */
 #include <jansson.h>
@@ -97,6 +97,9 @@ static void written_again(struct arena *a, char **fields, int n)
 		}
 		line[at++] = '"';
 	}
+	size_t record, skip;
+
+	need(import_record(line, at, true, true, &record, &skip) && record == at);
 	again = import_csv_fields(a, line, at, &m);
 	need(m == n);
 	for (int i = 0; i < n; i++)
@@ -161,6 +164,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	need(records(text, size, data[1] ? data[1] : 1, csv, cut) == n);
 	need(memcmp(whole, cut, n * sizeof(*whole)) == 0);
 	a = arena_new("fuzz", 64 << 20);
+	written_again(a, (char *[]){ arena_strndup(a, text, size) }, 1);
 	for (size_t i = 0; i < n; i++) {
 		if (!csv)
 			json_row(text + whole[i].at, whole[i].len, &rules);
