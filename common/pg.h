@@ -130,7 +130,7 @@ struct pg_conf {
 
 /*
  * Opens lazily but tries one connection at once; a database that is not there is not an error here:
- * requests answer E_UNAVAILABLE until it comes (the pool reconnects by itself within seconds).
+ * requests answer E_UNAVAILABLE until it comes (the pool reconnects by itself within half a second of its return).
  * A statement that PostgreSQL refuses is an error. stmts is a NULL-ended table of NULL-ended tables; it must outlive
  * the pool. Other statements do not run on its connections.
  */

@@ -1,6 +1,6 @@
 /*
  * The pool: connections handed out in order of asking, opened when first needed, looked at before each use. A keeper
- * thread tries again while the database is away (0.1 to 2 s apart) and measures the replica's lag; otherwise it
+ * thread tries again while the database is away (0.1 to 0.5 s apart) and measures the replica's lag; otherwise it
  * sleeps.
  */
 #include "common/pg_internal.h"
@@ -14,7 +14,7 @@
 
 #define LAG_MAX_MS   5000
 #define BACKOFF_MIN  100
-#define BACKOFF_MAX  2000
+#define BACKOFF_MAX  500
 #define LAG_EVERY_MS 1000
 
 static struct timespec at_ms(int64_t ms)
