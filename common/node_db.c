@@ -7,7 +7,7 @@
 #include "common/outbox.h"
 #include "common/pg_mechanisms.h"
 
-enum { REPLY_BYTES = 512 << 10, PAGE_DEFAULT = 50, PAGE_MAX = 200, TYPES_MAX = 64 };
+enum { REPLY_BYTES = 512 << 10, PAGE_DEFAULT = 20, LIST_MAX = 100, PAGE_MAX = 200, TYPES_MAX = 64 };
 
 struct dead_row {
 	const char *id, *source, *event_id, *type, *agg_type, *agg_id, *error;
@@ -65,9 +65,14 @@ static const struct pg_stmt log_stmt = {
 };
 const struct pg_stmt *const node_stmts[] = { &dead_stmt, &replay_stmt, &lag_stmt, &log_stmt, NULL };
 
-static int32_t page_limit(bool has, int32_t limit)
+static enum err_code page_limit(bool has, int32_t limit, int32_t *limit_r, struct err *e)
 {
-	return !has || limit < 1 ? PAGE_DEFAULT : limit > PAGE_MAX ? PAGE_MAX : limit;
+	*limit_r = has ? limit : PAGE_DEFAULT;
+	if (has && (limit < 1 || limit > LIST_MAX)) {
+		err_detail(e, "limit", NULL, "must be between 1 and %d", LIST_MAX);
+		return err_set(e, E_INVALID, "common.invalid_input", "limit %d", (int)limit);
+	}
+	return OK;
 }
 
 /* ---- events ---- */
@@ -151,12 +156,12 @@ enum err_code node_db_fetch_events(struct pg *pg, struct arena *a, const Common_
 enum err_code node_db_dead_letters(struct pg *pg, struct arena *a, const Common__V1__DeadLettersRequest *in,
 				   Common__V1__DeadLettersReply *out, struct err *e)
 {
-	int32_t limit = page_limit(in->has_limit, in->limit);
 	struct dead_row *rows = NULL;
 	struct cursor cur;
+	int32_t limit;
 	size_t n = 0;
 
-	if (cursor_read(a, in->cursor, "dead_letters", "i", &cur, e) ||
+	if (page_limit(in->has_limit, in->limit, &limit, e) || cursor_read(a, in->cursor, "dead_letters", "i", &cur, e) ||
 	    pg_rows(pg, &dead_stmt, PG_ARGS(P(cur.n ? cur.field[0].i : (int64_t)0), P(limit + 1)), a, &rows, &n, e))
 		return e->code;
 	if (n > (size_t)limit) {
@@ -240,12 +245,12 @@ enum err_code node_db_audit_page(struct pg *pg, struct arena *a, const Common__V
 	const char *filter = arena_printf(a, "audit|%s|%s|%s|%s", in->actor ? in->actor : "",
 					  in->table_name ? in->table_name : "", in->row_id ? in->row_id : "",
 					  in->request_id ? in->request_id : "");
-	int32_t limit = page_limit(in->has_limit, in->limit);
 	struct audit_row *rows = NULL;
 	size_t n = 0, i, bytes = 0;
 	struct cursor cur;
+	int32_t limit;
 
-	if (cursor_read(a, in->cursor, filter, "i", &cur, e))
+	if (page_limit(in->has_limit, in->limit, &limit, e) || cursor_read(a, in->cursor, filter, "i", &cur, e))
 		return e->code;
 	const struct audit_filter f = { .table_name = in->table_name, .row_id = in->row_id,
 					.request_id = in->request_id, .actor = in->actor,

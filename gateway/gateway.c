@@ -51,6 +51,8 @@ const struct conf_key gateway_keys[] = {
 	CONF(gw_conf, cookie_secure, "COOKIE_SECURE", "true", 0, 0, 0,
 	     "refresh cookie is Secure and named __Host-souk_rt; false: souk_rt, for plain HTTP beyond localhost"),
 	CONF(gw_conf, hsts_s, "GATEWAY_HSTS_S", "31536000", 0, 126144000, 0, "Strict-Transport-Security, s; 0: none"),
+	CONF(gw_conf, media_url, "GATEWAY_MEDIA_URL", "", 0, 300, 0,
+	     "where /media/ sends readers on to, when no CDN answers it; empty: nowhere"),
 	CONF(gw_conf, token_issuer, "IDENTITY_ISSUER", "souk", 1, 63, 0, "iss of access tokens"),
 	CONF(gw_conf, limit_user, "LIMIT_USER", "100", 0, 1000000000, 0, "requests a minute of a user; 0: no limit"),
 	CONF(gw_conf, limit_anonymous, "LIMIT_ANONYMOUS", "100", 0, 1000000000, 0, "of an anonymous address"),

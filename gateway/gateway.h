@@ -25,7 +25,7 @@ struct gw_conf {
 	const char *trusted_proxies, *cors_origins;
 	bool cookie_secure, cache, access_log;
 	int hsts_s;
-	const char *token_issuer;
+	const char *token_issuer, *media_url;
 	int64_t limit_user, limit_anonymous, limit_auth, limit_suggest, limit_events, limit_guard;
 	int cache_mib, cache_local_ms;
 	const char *url[GW_SERVICES_MAX], *bell[GW_SERVICES_MAX];

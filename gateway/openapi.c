@@ -297,7 +297,7 @@ static void success(struct doc *d, const struct compiled_route *c)
 	buf_char(d->b, '}');
 	if (status != 204 && !strcmp(r->rpc, "docs")) {
 		str(d, ",\"content\":{\"text/html\":{\"schema\":{\"type\":\"string\"}}}");
-	} else if (status != 204) {
+	} else if (status != 204 && status != 302) {
 		str(d, ",\"content\":{\"application/json\":{\"schema\":");
 		if (!strcmp(r->service, "gateway"))
 			str(d, "{\"type\":\"object\",\"additionalProperties\":true}");

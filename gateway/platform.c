@@ -70,6 +70,20 @@ static enum err_code jwks(struct exchange *x)
 	return OK;
 }
 
+/* The store has the bytes; we only know where it is. Names that no upload makes are not passed on. */
+static enum err_code media(struct exchange *x)
+{
+	const char *path = x->req->path + strlen("/media/");
+	size_t n = strlen(path);
+
+	if (!x->gw->conf.media_url || !x->gw->conf.media_url[0] ||
+	    strspn(path, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789/_.-") != n)
+		return err_set(&x->call.err, E_NOT_FOUND, "http.no_route", "no store, or no name in it");
+	x->location = arena_printf(x->call.arena, "%s/%s", x->gw->conf.media_url, path);
+	x->cache_control = "public, max-age=3600";
+	return OK;
+}
+
 enum err_code serve_platform(struct exchange *x)
 {
 	static const struct {
@@ -77,6 +91,7 @@ enum err_code serve_platform(struct exchange *x)
 		enum err_code (*serve)(struct exchange *);
 	} own[] = {
 		{ "healthz", healthz }, { "readyz", readyz }, { "openapi", openapi }, { "docs", docs }, { "jwks", jwks },
+		{ "media", media },
 	};
 
 	reply_begin(x);

@@ -68,6 +68,9 @@ const struct route catalog_routes[] = {
 	  .required = "key", .doc = "Shows an uploaded picture with the product." },
 	{ "DELETE", OWN "/media/{media_id}", "catalog", "DeleteMedia", IN(delete_media_request), IN(product), OWN_WRITE,
 	  .doc = "Takes a picture away." },
+	{ "POST", "/api/vendor/media", "catalog", "CreateUpload", IN(create_upload_request), IN(upload), OWN_WRITE,
+	  .status = 201, .flags = ROUTE_NO_IDEM, .required = "content_type bytes",
+	  .doc = "A signed request by which one picture goes to the store: PUT upload_url with these headers." },
 	/* ---- bulk import ---- */
 	{ "POST", "/api/vendor/products/import", "catalog", "ImportBegin", IN(import_begin_request), IN(import), OWN_WRITE,
 	  .status = 202, .flags = ROUTE_STREAM_IMPORT | ROUTE_IDEM_REQUIRED, .required = "format",

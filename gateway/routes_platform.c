@@ -15,6 +15,11 @@ const struct route platform_routes[] = {
 	{ "GET", "/.well-known/jwks.json", "gateway", "jwks", NOTHING, OWN,
 	  .doc = "The public keys of access tokens (RFC 7517)." },
 
+	{ "GET", "/media/{key}", "gateway", "media", &common__v1__media_request__descriptor, &common__v1__empty__descriptor,
+	  OWN, .status = 302, .doc = "A picture, where no CDN stands in front." },
+	{ "GET", "/media/{folder}/{key}", "gateway", "media", &common__v1__media_request__descriptor,
+	  &common__v1__empty__descriptor, OWN, .status = 302, .doc = "A picture, where no CDN stands in front." },
+
 	{ "GET", "/api/admin/services/{service}/health", "*", "Health", &common__v1__health_request__descriptor,
 	  &common__v1__health_reply__descriptor, NODE("admin.events"), .rate = RATE_READ, .flags = ROUTE_READ,
 	  .doc = "Version and state of a daemon." },

@@ -109,7 +109,8 @@ def supervise(s):
 def listening(rows):
     names = {r.name for r in rows}
     ports = [p for d in processes.DAEMON_NAMES if d in names for p in (d, d + "_bell", d + "_admin")]
-    for row, needs in (("gateway", ["http", "gateway_admin"]), ("sandbox", ["sandbox"]), ("mail", ["smtp", "mail"])):
+    for row, needs in (("gateway", ["http", "gateway_admin"]), ("sandbox", ["sandbox"]), ("mail", ["smtp", "mail"]),
+                       ("store", ["store"])):
         if row in names:
             ports += needs
     return ports

@@ -28,6 +28,7 @@ PORTS = {
     "sandbox": (8090, "SOUK_SANDBOX_PORT", "the payment sandbox"),
     "smtp": (8025, "SOUK_SMTP_PORT", "the mail catcher (SMTP)"),
     "mail": (8026, "SOUK_MAIL_PORT", "the mail catcher (web)"),
+    "store": (8027, "SOUK_STORE_PORT", "the object store"),
 }
 for _name, _i in DAEMONS:
     _up = _name.upper()
@@ -93,10 +94,28 @@ def peers_env(s):
     return env
 
 
+def store_url(s):
+    return f"http://127.0.0.1:{s.ports['store']}/souk-media"
+
+
+def store_env(s):
+    return {"STORE_ACCESS_KEY": s.secret("store_access_key", "AK"), "STORE_SECRET_KEY": s.secret("store_secret_key", "")}
+
+
+def catalog_env(s):
+    keys = store_env(s)
+    return {
+        "CATALOG_STORE_URL": store_url(s),
+        "CATALOG_STORE_ACCESS_KEY": keys["STORE_ACCESS_KEY"],
+        "CATALOG_STORE_SECRET_KEY": keys["STORE_SECRET_KEY"],
+    }
+
+
 def gateway_env(s):
     env = shared_env(s)
     env.update(peers_env(s))
     env["GATEWAY_LISTEN"] = f"{s.http_host}:{s.ports['http']}"
+    env["GATEWAY_MEDIA_URL"] = store_url(s)
     env["GATEWAY_ADMIN_LISTEN"] = f"127.0.0.1:{s.ports['gateway_admin']}"
     # One machine is one address: the production limits (100 a minute) would stop a developer, the demo loader, a test.
     many = "1000000" if s.testing else "3000"
@@ -128,7 +147,7 @@ def identity_env(s):
     return {"IDENTITY_ARGON2_MEMORY_KIB": "8192", "IDENTITY_ARGON2_PASSES": "1"} if s.testing else {}
 
 
-EXTRA = {"checkout": checkout_env, "notify": notify_env, "identity": identity_env}
+EXTRA = {"catalog": catalog_env, "checkout": checkout_env, "notify": notify_env, "identity": identity_env}
 
 
 def sandbox_env(s):
@@ -168,6 +187,9 @@ def platform(s):
         Process("mail", [PYTHON, os.path.normpath(mail), "--smtp", f"127.0.0.1:{s.ports['smtp']}",
                          "--web", f"127.0.0.1:{s.ports['mail']}", "--dir", os.path.join(s.run_dir, "mail")],
                 ready=f"http://127.0.0.1:{s.ports['mail']}/readyz", rank=2),
+        Process("store", [PYTHON, os.path.join(os.path.dirname(mail), "object_store.py"),
+                          "--listen", f"127.0.0.1:{s.ports['store']}", "--dir", os.path.join(s.run_dir, "media")],
+                env=store_env(s), ready=f"http://127.0.0.1:{s.ports['store']}/readyz", rank=2),
         Process("sandbox", [s.program("souk-sandbox")], env=sandbox_env(s),
                 ready=("tcp", s.ports["sandbox"]), rank=2, own_env=True),
     ]

@@ -24,6 +24,8 @@ struct catalog_conf {
 	const char *self_url, *self_bell_url; /* its own events, to drop caches */
 	const char *currency;	  /* of readers that name none */
 	const char *media_base;	  /* prefix of media URLs */
+	const char *store_url, *store_region, *store_access_key, *store_secret_key; /* of the object store; "": none */
+	int picture_max_kib;
 };
 
 struct catalog_svc {
@@ -38,6 +40,7 @@ extern const struct rpc_method catalog_category_methods[];
 extern const struct rpc_method catalog_product_methods[];
 extern const struct rpc_method catalog_own_methods[];
 extern const struct rpc_method catalog_variant_methods[];
+extern const struct rpc_method catalog_upload_methods[];
 extern const struct rpc_method catalog_review_methods[];
 extern const struct rpc_method catalog_import_methods[];
 

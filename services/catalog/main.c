@@ -26,6 +26,12 @@ static const struct conf_key catalog_keys[] = {
 	CONF(catalog_conf, currency, "CATALOG_CURRENCY", "USD", 0, 3, CONF_REQUIRED,
 	     "currency of readers that name none"),
 	CONF(catalog_conf, media_base, "CATALOG_MEDIA_BASE", "/media/", 0, 200, 0, "prefix of media URLs"),
+	CONF(catalog_conf, store_url, "CATALOG_STORE_URL", "", 0, 300, 0,
+	     "object store with its bucket, https://bucket.s3.eu-central-1.amazonaws.com; empty: no uploads"),
+	CONF(catalog_conf, store_region, "CATALOG_STORE_REGION", "us-east-1", 1, 60, 0, "the store's region, for signatures"),
+	CONF(catalog_conf, store_access_key, "CATALOG_STORE_ACCESS_KEY", "", 0, 200, CONF_SECRET, "who signs uploads"),
+	CONF(catalog_conf, store_secret_key, "CATALOG_STORE_SECRET_KEY", "", 0, 200, CONF_SECRET, "the key to sign with"),
+	CONF(catalog_conf, picture_max_kib, "CATALOG_PICTURE_MAX_KIB", "10240", 1, 102400, 0, "largest picture, KiB"),
 	CONF_END,
 };
 

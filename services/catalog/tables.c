@@ -14,6 +14,7 @@ const struct pg_stmt *const *const catalog_stmts[] = {
 
 static const struct rpc_method *const tables[] = {
 	catalog_vendor_methods,	 catalog_category_methods, catalog_product_methods, catalog_own_methods,
-	catalog_variant_methods, catalog_review_methods,   catalog_import_methods,  NULL,
+	catalog_variant_methods, catalog_review_methods,   catalog_import_methods,  catalog_upload_methods,
+	NULL,
 };
 const struct rpc_service catalog_services[] = { { &catalog__v1__catalog__descriptor, tables }, { 0 } };

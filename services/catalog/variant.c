@@ -155,12 +155,22 @@ static enum err_code catalog_delete_price(struct call *c, const Catalog__V1__Del
 
 /* ---- media ---- */
 
+/* What was uploaded by one vendor lies in his folder and is shown by nobody else. */
+static bool of_another(const char *key, const char *vendor_id)
+{
+	size_t n = strcspn(key, "/");
+
+	return strncmp(key, "vnd_", 4) == 0 && key[n] && (strlen(vendor_id) != n || memcmp(key, vendor_id, n) != 0);
+}
+
 static enum err_code put_media(struct own_change *ch, struct pg *pg, const struct touched_row *before, struct err *e)
 {
 	const Catalog__V1__PutMediaRequest *in = ch->in;
 	char id[ID_LEN];
 	bool found = false;
 
+	if (of_another(in->key, ch->c->who.vendor_id))
+		return err_set(e, E_NOT_FOUND, "catalog.media_foreign", "%s", in->key);
 	id_new("med", id);
 	if (catalog_db_media_put(pg, id, before->id, in->key, in->alt, in->position, in->variant_id, &found, e))
 		return e->code;
