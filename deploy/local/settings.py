@@ -1,6 +1,7 @@
 """Where a local platform lives: run folder, ports, sockets, data folders. Everything is derived from the clone's path
 and a few variables, so that `down`, `status` and a second `up` find what `up` made."""
 
+import errno
 import hashlib
 import json
 import os
@@ -23,11 +24,14 @@ class Problem(Exception):
 
 
 def say(text):
-    """A line for the person. Whoever read it may have gone (`make up | head`); that ends nothing."""
+    """A line for the person. Whoever read it may have gone (`make up | head`), the disk may be full: that ends nothing."""
     try:
         print(text, flush=True)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except OSError as e:
+        if e.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
 
 
 class Settings:

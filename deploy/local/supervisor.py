@@ -37,7 +37,6 @@ class Log:
         self.full = False
 
     def write(self, data):
-        """False the first time the disk is full."""
         if self.size > LOG_MAX:
             self.file.close()
             os.replace(self.path, self.path + ".1")
@@ -50,9 +49,7 @@ class Log:
         except OSError as e:
             if e.errno not in (errno.ENOSPC, errno.EDQUOT):
                 raise
-            first, self.full = not self.full, True
-            return not first
-        return True
+            self.full = True
 
 
 class Child:
@@ -76,6 +73,7 @@ class Supervisor:
         self.children = {}
         self.sel = selectors.DefaultSelector()
         self.all = Log(os.path.join(s.logs_dir, "all.log"))
+        self.full_told = -60.0  # when the person was told of it last
         self.stopping = False
         self.phase = "starting"
         self.info = {}
@@ -163,9 +161,10 @@ class Supervisor:
                 return
         child.last_line = data[data.rfind(b"\n", 0, -1) + 1:-1] or child.last_line
         name = child.spec.name.encode()
-        ok = child.log.write(data)
-        ok = self.all.write(name + b" | " + data[:-1].replace(b"\n", b"\n" + name + b" | ") + b"\n") and ok
-        if not ok:
+        child.log.write(data)
+        self.all.write(name + b" | " + data[:-1].replace(b"\n", b"\n" + name + b" | ") + b"\n")
+        if child.log.full and time.monotonic() > self.full_told + 60:
+            self.full_told = time.monotonic()
             say(f"souk: disk full: log lines are lost until there is room at {self.s.logs_dir}")
 
     def _reap(self, child):

@@ -269,6 +269,42 @@ assert child.restart_at - time.monotonic() > 0.3, "one that dies again and again
 '''
 
 
+# A disk without room: /dev/full takes nothing. What the supervisor says goes there as well when it is told so.
+FULL = r'''
+import os, sys, time, types
+sys.path.insert(0, sys.argv[1])
+import processes, supervisor
+folder = sys.argv[2]
+for name in ("one", "two"):
+    os.symlink("/dev/full", os.path.join(folder, name + ".log"))
+if len(sys.argv) > 3:
+    os.dup2(os.open("/dev/full", os.O_WRONLY), 1)
+sup = supervisor.Supervisor(types.SimpleNamespace(logs_dir=folder, run_dir=folder, state_file=os.path.join(folder, "state.json")))
+for name in ("one", "two"):
+    sup.start(processes.Process(name, ["/usr/bin/bash", "-c", "echo a; echo b; sleep 0.2; echo c; exec sleep 1000"])).state = "ready"
+deadline = time.monotonic() + 30
+while sup.all.size < 48 and time.monotonic() < deadline:
+    sup.turn(0.05)
+sup.stop_all()
+assert sup.all.size == 48, sup.all.size  # six lines such as "one | a"
+'''
+
+
+class Full(unittest.TestCase):
+    def run_it(self, *more):
+        with tempfile.TemporaryDirectory(prefix="souk-sv.") as folder:
+            done = subprocess.run(["/usr/bin/python3", "-c", FULL, os.path.dirname(LOCAL), folder, *more], timeout=60,
+                                  stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+            self.assertEqual((done.returncode, done.stderr), (0, ""))
+            return done.stdout
+
+    def test_lost_log_lines_are_told_once(self):
+        self.assertEqual(self.run_it().count("disk full"), 1)
+
+    def test_not_even_that_can_be_said(self):
+        self.run_it("mute")
+
+
 class Alone(unittest.TestCase):
     def check(self, what):
         with tempfile.TemporaryDirectory(prefix="souk-sv.") as folder:
