@@ -10,6 +10,12 @@
  */
 MUST_CHECK enum err_code lease_take(struct pg *, const char *name, int seconds, bool *mine_r, struct err *);
 MUST_CHECK enum err_code lease_release(struct pg *, const char *name, struct err *);
-const char *lease_owner(void); /* host:pid:random */
+const char *lease_owner(void); /* host.namespace:pid:random */
+
+/*
+ * At a start: what processes of this machine (and pid namespace) held that are no more, is free at once, so that the
+ * successor of a killed one need not wait for the lease to end. Both leases and the inbox's cursors.
+ */
+MUST_CHECK enum err_code lease_free_dead(struct pg_pool *, struct err *);
 
 #endif

@@ -9,6 +9,7 @@
 #include "common/crypto.h"
 #include "common/doorbell.h"
 #include "common/idem.h"
+#include "common/lease.h"
 #include "common/log.h"
 #include "common/outbox.h"
 
@@ -70,6 +71,10 @@ static enum err_code open_parts(const struct daemon_conf *conf, const char *name
 	    pg_pool_open(&pg, stmts, &s->pool, e))
 		return e->code;
 	idem_seal_with(s->pool, s->ring);
+	if (lease_free_dead(s->pool, e)) { /* only hastens what time does anyway */
+		log_err(LVL_WARNING, "leases of a predecessor are waited for", e);
+		err_clear(e);
+	}
 	if (conf->bell_listen && *conf->bell_listen) {
 		if (doorbell_open(conf->bell_listen, name, &s->bell, e))
 			return e->code;

@@ -4,6 +4,9 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
+#include <stdlib.h>
+#include <sys/wait.h>
+#include <unistd.h>
 #include <cmocka.h>
 
 #include "common/lease.h"
@@ -66,6 +69,48 @@ static void test_one_holder(void **state)
 	assert_int_equal(pg_fixture_i64(fx, "SELECT count(*) FROM shop.lease"), 0);
 }
 
+/* Takes the lease in a process that is then killed; its owner id. */
+static void take_and_die(char who[160])
+{
+	int p[2];
+	pid_t child;
+
+	assert_int_equal(pipe(p), 0);
+	child = fork();
+	if (child == 0) {
+		(void)!write(p[1], lease_owner(), strlen(lease_owner()));
+		_exit(0);
+	}
+	close(p[1]);
+	memset(who, 0, 160);
+	assert_true(read(p[0], who, 159) > 0);
+	close(p[0]);
+	assert_int_equal(waitpid(child, NULL, 0), child);
+}
+
+/* What a killed process of this machine held is free at its successor's start; others' stays. */
+static void test_dead_holder(void **state)
+{
+	struct err e = { 0 };
+	char dead[160], alive[160];
+
+	(void)state;
+	take_and_die(dead); /* before this process knows its own id: fork and the random part */
+	(void)snprintf(alive, sizeof(alive), "%.*s:%ld:00", (int)strcspn(lease_owner(), ":"), lease_owner(), (long)getppid());
+	pg_fixture_sql(fx, "INSERT INTO shop.lease (name, owner, lease_until) VALUES ('a', '%s', now() + interval '1 h'),"
+			   " ('b', '%s', now() + interval '1 h'), ('c', 'elsewhere.1:1:00', now() + interval '1 h');"
+			   "INSERT INTO shop.inbox_cursor (source, owner, lease_until) VALUES ('a', '%s', now() + interval '1 h'),"
+			   " ('b', '%s', now() + interval '1 h')", dead, alive, dead, alive);
+	assert_int_equal(lease_free_dead(pool, &e), OK);
+	assert_string_equal(pg_fixture_text(fx, "SELECT string_agg(name, '' ORDER BY name) FROM shop.lease WHERE lease_until > now()"),
+			    "bc");
+	assert_string_equal(pg_fixture_text(fx, "SELECT string_agg(source, '') FROM shop.inbox_cursor WHERE lease_until > now()"), "b");
+	assert_true(take("a", 60));
+	assert_int_equal(lease_free_dead(pool, &e), OK); /* ours is ours */
+	assert_int_equal(pg_fixture_i64(fx, "SELECT count(*) FROM shop.lease WHERE name = 'a' AND lease_until > now()"), 1);
+	pg_fixture_sql(fx, "DELETE FROM shop.lease; DELETE FROM shop.inbox_cursor");
+}
+
 /* Many at once on a name nobody holds: exactly one wins. Each is a session of its own, as each replica is. */
 static void test_race(void **state)
 {
@@ -88,7 +133,7 @@ static void test_race(void **state)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = { cmocka_unit_test(test_one_holder), cmocka_unit_test(test_race) };
+	const struct CMUnitTest tests[] = { cmocka_unit_test(test_dead_holder), cmocka_unit_test(test_one_holder), cmocka_unit_test(test_race) };
 
 	return cmocka_run_group_tests(tests, setup, teardown);
 }
