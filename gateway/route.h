@@ -52,7 +52,7 @@ enum rate_class {
  * for every name the thing can be asked by:
  *	product changed		gen:product:<id>  gen:product:<slug>  gen:products
  *	category changed	gen:category:<id> gen:category:<slug> gen:categories
- *	vendor changed		gen:vendor:<id>   gen:vendor:<slug>   (and gen:products when its products appear or vanish)
+ *	vendor changed		gen:vendor:<id>   gen:vendor:<slug>   gen:vendors (its name stands in its products) and gen:products
  */
 enum cache_policy {
 	CACHE_NONE = 0,

@@ -23,7 +23,7 @@ const struct route catalog_routes[] = {
 	  .cache = CACHE_LISTING, .gens = "products", .tag = "products",
 	  .doc = "Published products, filtered and sorted; attr=name:value may be repeated." },
 	{ "GET", "/api/products/{product_id}", "catalog", "GetProduct", IN(get_product_request), IN(product), PUBLIC,
-	  .cache = CACHE_DETAIL, .gens = "product:{product_id}", .tag = "products", .doc = "One product by id or slug." },
+	  .cache = CACHE_DETAIL, .gens = "product:{product_id} vendors", .tag = "products", .doc = "One product by id or slug." },
 	{ "GET", "/api/products/{product_id}/reviews", "catalog", "ListReviews", IN(list_reviews_request),
 	  IN(list_reviews_reply), PUBLIC, .cache = CACHE_LISTING, .gens = "product:{product_id} products", .tag = "products",
 	  .doc = "Approved reviews, newest first." },

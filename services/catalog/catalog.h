@@ -43,6 +43,7 @@ extern const struct rpc_method catalog_variant_methods[];
 extern const struct rpc_method catalog_upload_methods[];
 extern const struct rpc_method catalog_review_methods[];
 extern const struct rpc_method catalog_import_methods[];
+extern const struct rpc_method catalog_export_methods[];
 
 extern const struct pg_stmt *const *const catalog_stmts[];
 extern const struct rpc_service catalog_services[]; /* all of the above, for rpc_bind */

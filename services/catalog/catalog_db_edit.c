@@ -327,19 +327,6 @@ enum err_code catalog_db_sold_decay(struct pg *pg, struct err *e)
 	return pg_exec(pg, &sold_forget, PG_NONE, NULL, e);
 }
 
-static const struct pg_stmt vendor_products = {
-	.name = "vendor_products",
-	.sql = "SELECT id, slug, version FROM catalog.product WHERE vendor_id = $1 AND id > $2 AND status = 'published'"
-	       " ORDER BY id LIMIT $3::integer",
-	KEY_ROW,
-};
-
-enum err_code catalog_db_vendor_products(struct pg *pg, struct arena *a, const char *vendor_id, const char *after,
-					 int32_t limit, struct product_key_row **rows_r, size_t *n_r, struct err *e)
-{
-	return pg_rows(pg, &vendor_products, PG_ARGS(P(vendor_id), P(after), P(limit)), a, rows_r, n_r, e);
-}
-
 static const struct pg_stmt price_edges = {
 	.name = "price_edges",
 	.sql = "UPDATE catalog.product p SET version = p.version + 1 WHERE p.id IN (SELECT pp.product_id"
@@ -368,6 +355,6 @@ const struct pg_stmt *const catalog_db_edit_stmts[] = {
 	&product_add,	  &product_touch,   &product_patch, &product_status, &free_skus,	 &import_hash,
 	&categories_drop, &categories_add,  &refresh,	    &variant_add,    &variant_patch,	 &variant_count,
 	&price_base_put,  &price_sale_add,  &price_del,	    &media_put,	     &media_del,	 &refs,
-	&availability_set, &availability_product, &sold_add, &sold_sum,	     &sold_forget,	 &vendor_products,
-	&price_edges,	  NULL,
+	&availability_set, &availability_product, &sold_add, &sold_sum,	     &sold_forget,	 &price_edges,
+	NULL,
 };

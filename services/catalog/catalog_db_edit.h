@@ -86,9 +86,6 @@ MUST_CHECK enum err_code catalog_db_availability(struct pg *, struct arena *, co
 						 int64_t seq, struct product_key_row **row_r, bool *found_r, struct err *);
 MUST_CHECK enum err_code catalog_db_sold(struct pg *, const char *product_id, int32_t qty, struct err *);
 MUST_CHECK enum err_code catalog_db_sold_decay(struct pg *, struct err *); /* forgets days past 30 */
-MUST_CHECK enum err_code catalog_db_vendor_products(struct pg *, struct arena *, const char *vendor_id,
-						    const char *after, int32_t limit, struct product_key_row **rows_r,
-						    size_t *n_r, struct err *);
 /* Products whose sale began or ended since their price was last made true; makes it true. */
 MUST_CHECK enum err_code catalog_db_price_edges(struct pg *, struct arena *, int32_t limit,
 						struct product_key_row **rows_r, size_t *n_r, struct err *);

@@ -33,28 +33,19 @@ static enum err_code on_product_changed(struct pg *pg, struct arena *a, const st
 	return drop_product(svc, a, m->product_id, m->slug, e);
 }
 
-/* A vendor's name stands in its products; a suspended vendor's products vanish. */
+/*
+ * A vendor's name stands in its products; a suspended vendor's products vanish. Who asks for a product does not know its
+ * vendor, so every product hangs on one generation of all vendors: they change seldom.
+ */
 static enum err_code on_vendor_changed(struct pg *pg, struct arena *a, const struct inbox_event *ev, void *svc,
 				       struct err *e)
 {
 	const Events__V1__VendorChanged *m = (const void *)ev->msg;
-	struct product_key_row *rows = NULL;
-	const char *after = "";
-	size_t n = 0;
-
+	(void)pg;
 	if (!m->vendor_id)
 		return OK;
-	do {
-		if (catalog_db_vendor_products(pg, a, m->vendor_id, after, 500, &rows, &n, e))
-			return e->code;
-		for (size_t i = 0; i < n; i++)
-			if (generation_up(svc, a, "product", rows[i].id, e) ||
-			    generation_up(svc, a, "product", rows[i].slug, e))
-				return e->code;
-		after = n ? rows[n - 1].id : after;
-	} while (n == 500);
 	if (generation_up(svc, a, "vendor", m->vendor_id, e) ||
-	    (m->slug && generation_up(svc, a, "vendor", m->slug, e)))
+	    (m->slug && generation_up(svc, a, "vendor", m->slug, e)) || generation_up(svc, a, "vendors", NULL, e))
 		return e->code;
 	return generation_up(svc, a, "products", NULL, e);
 }

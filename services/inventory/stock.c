@@ -190,6 +190,10 @@ static enum err_code change_units(struct change_tx *t, struct pg *pg, const stru
 
 	if (inventory_db_adjust(pg, c->arena, &ask, &done, e))
 		return e->code;
+	if (strcmp(done->outcome, "reserved") == 0 && !t->set && done->on_hand + t->units < 0) {
+		err_detail(e, "delta", arena_printf(c->arena, "%lld", (long long)done->on_hand), "more than there are");
+		return err_set(e, E_CONFLICT, "inventory.too_few", "sku %s", r->sku);
+	}
 	if (strcmp(done->outcome, "reserved") == 0) {
 		err_detail(e, t->set ? "on_hand" : "delta", arena_printf(c->arena, "%lld", (long long)done->on_hand),
 			   "fewer than the units already reserved by buyers");

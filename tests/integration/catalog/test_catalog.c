@@ -262,6 +262,27 @@ static void test_sale_window(void **state)
 		job++;
 	assert_int_equal(job->fn(&w.svc, a, &e), OK);
 	assert_int_equal(pg_fixture_i64(w.fx, "SELECT minor FROM catalog.product_price WHERE product_id = '%s'", p->id), 5000);
+	/* A sale to come in a currency without a base price: nothing to show yet, and its beginning is noticed. */
+	put.price = usd(3000);
+	put.price->currency = (char *)"EUR";
+	put.starts_at = wall_ms() + 60000;
+	put.ends_at = wall_ms() + 120000;
+	MUST(ASK("PutPrice", &one, &put, &p, &why_));
+	get.currency = (char *)"EUR";
+	MUST(ASK("GetProduct", &who_nobody, &get, &p, &why_));
+	assert_null(p->price);
+	assert_in_range(p->hdr_max_age, 50, 60);
+	pg_fixture_sql(w.fx, "UPDATE catalog.price SET starts_at = now() - interval '1 s' WHERE currency = 'EUR'");
+	pg_fixture_sql(w.fx, "UPDATE catalog.product_price SET next_edge = now() - interval '1 s' WHERE currency = 'EUR'");
+	assert_int_equal(job->fn(&w.svc, a, &e), OK);
+	assert_int_equal(pg_fixture_i64(w.fx, "SELECT minor FROM catalog.product_price WHERE product_id = '%s' AND currency = 'EUR'",
+					p->id), 3000);
+	MUST(ASK("GetProduct", &who_nobody, &get, &p, &why_));
+	assert_int_equal(p->price->amount, 3000);
+	pg_fixture_sql(w.fx, "UPDATE catalog.price SET ends_at = now() - interval '1 ms' WHERE currency = 'EUR'");
+	pg_fixture_sql(w.fx, "UPDATE catalog.product_price SET next_edge = now() - interval '1 s' WHERE currency = 'EUR'");
+	assert_int_equal(job->fn(&w.svc, a, &e), OK);
+	assert_int_equal(pg_fixture_i64(w.fx, "SELECT count(*) FROM catalog.product_price WHERE currency = 'EUR'"), 0);
 	put.ends_at = put.starts_at;
 	assert_int_equal(ASK("PutPrice", &one, &put, NULL, &e), E_INVALID);
 	arena_free(a);
@@ -283,6 +304,8 @@ static void test_list_walk(void **state)
 		Catalog__V1__ListProductsRequest in = CATALOG__V1__LIST_PRODUCTS_REQUEST__INIT;
 		Catalog__V1__ListProductsReply *r = NULL;
 		const char *seen[64];
+		int64_t last = 0;
+		bool unpriced = false;
 		size_t n = 0;
 
 		in.sort = (char *)sorts[s];
@@ -295,6 +318,13 @@ static void test_list_walk(void **state)
 				for (size_t k = 0; k < n; k++)
 					assert_string_not_equal(seen[k], r->data[i]->id);
 				assert_true(n < 64);
+				if (s == 1 || s == 2) { /* in order, and what has no price comes last */
+					assert_true(r->data[i]->price ? !unpriced : true);
+					unpriced = !r->data[i]->price;
+					if (n && !unpriced)
+						assert_true(s == 1 ? r->data[i]->price->amount >= last : r->data[i]->price->amount <= last);
+					last = unpriced ? last : r->data[i]->price->amount;
+				}
 				seen[n++] = r->data[i]->id;
 			}
 			in.cursor = r->next_cursor;
