@@ -68,7 +68,7 @@ def wrk(url, headers=(), connections=CONNECTIONS):
 
     bad = re.search(r"Non-2xx or 3xx responses: (\d+)", out)
     return {"rps": float(re.search(r"Requests/sec:\s+([\d.]+)", out).group(1)),
-            "p50": ms(re.search(r"50%\s+(\S+)", out).group(1)), "p99": ms(re.search(r"99%\s+(\S+)", out).group(1)),
+            "p50": ms(re.search(r"^ +50% +(\S+)", out, re.M).group(1)), "p99": ms(re.search(r"^ +99% +(\S+)", out, re.M).group(1)),
             "bad": int(bad.group(1)) if bad else 0}
 
 
