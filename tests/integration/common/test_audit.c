@@ -1,16 +1,12 @@
 /* The audit log writes itself, and the daemon cannot help it, hinder it or change it. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
-#include <cmocka.h>
 
 #include "common/audit.h"
 #include "common/crypto.h"
 #include "common/cursor.h"
 #include "common/node_db.h"
-#include "support/pg_fixture.h"
+#include "shop_db.h"
 
 static const struct pg_stmt add = { .name = "add", .sql = "INSERT INTO shop.thing (id, n, secret) VALUES ($1, $2, $3)" };
 static const struct pg_stmt change = { .name = "change", .sql = "UPDATE shop.thing SET n = $2, secret = $3 WHERE id = $1" };
@@ -28,38 +24,13 @@ static const struct migration shop_migrations[] = {
 	{ 0, NULL, NULL, NULL },
 };
 
-static struct pg_fixture *fx;
-static struct pg_pool *pool;
-static struct arena *a;
-
 static int setup(void **state)
 {
 	struct key32 key = { { 1 } };
 
 	(void)state;
 	cursor_use_key(&key);
-	fx = pg_fixture_open("shop", shop_migrations);
-	pool = pg_fixture_pool(fx, tables, 2);
-	a = arena_new("test", 8 << 20);
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	(void)state;
-	pg_pool_close(pool);
-	pg_fixture_close(fx);
-	arena_free(a);
-	return 0;
-}
-
-static struct pg *borrow(void)
-{
-	struct err e = { 0 };
-	struct pg *pg = NULL;
-
-	assert_int_equal(pg_borrow(pool, 0, &pg, &e), OK);
-	return pg;
+	return shop_open(shop_migrations, tables, 2);
 }
 
 static enum err_code life(struct pg *pg, void *arg, struct err *e)
@@ -313,5 +284,5 @@ int main(void)
 		cmocka_unit_test(test_pages),	      cmocka_unit_test(test_unaudited),
 	};
 
-	return cmocka_run_group_tests(tests, setup, teardown);
+	return cmocka_run_group_tests(tests, setup, shop_close);
 }

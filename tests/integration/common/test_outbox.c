@@ -1,38 +1,17 @@
 /* The event log: nothing is lost, whatever commits late or moves to another cluster. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
-#include <cmocka.h>
 
 #include "common/log.h"
 #include "common/node_db.h"
 #include "common/outbox.h"
-#include "common/timeutil.h"
 #include "events.pb-c.h"
-#include "support/pg_fixture.h"
-
-static struct pg_fixture *fx;
-static struct pg_pool *pool;
-static struct arena *a;
+#include "shop_db.h"
 
 static int setup(void **state)
 {
 	(void)state;
-	fx = pg_fixture_open("shop", NULL);
-	pool = pg_fixture_pool(fx, NULL, 4);
-	a = arena_new("test", 64 << 20);
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	(void)state;
-	pg_pool_close(pool);
-	pg_fixture_close(fx);
-	arena_free(a);
-	return 0;
+	return shop_open(NULL, NULL, 4);
 }
 
 static int empty(void **state)
@@ -397,5 +376,5 @@ int main(void)
 		cmocka_unit_test_setup(test_node_fetch, empty),
 	};
 
-	return cmocka_run_group_tests(tests, setup, teardown);
+	return cmocka_run_group_tests(tests, setup, shop_close);
 }

@@ -1,14 +1,9 @@
 /* Statements, rows, errors and the pool, on a real server. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdint.h>
 #include <string.h>
 #include <pthread.h>
-#include <cmocka.h>
 
 #include "common/pg_internal.h"
-#include "common/timeutil.h"
-#include "support/pg_fixture.h"
+#include "shop_db.h"
 
 struct all_row {
 	const char *t;
@@ -59,35 +54,10 @@ static const struct migration shop_migrations[] = {
 	{ 0, NULL, NULL, NULL },
 };
 
-static struct pg_fixture *fx;
-static struct pg_pool *pool;
-static struct arena *a;
-
 static int setup(void **state)
 {
 	(void)state;
-	fx = pg_fixture_open("shop", shop_migrations);
-	pool = pg_fixture_pool(fx, tables, 3);
-	a = arena_new("test", 8 << 20);
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	(void)state;
-	pg_pool_close(pool);
-	pg_fixture_close(fx);
-	arena_free(a);
-	return 0;
-}
-
-static struct pg *borrow(void)
-{
-	struct err e = { 0 };
-	struct pg *pg = NULL;
-
-	assert_int_equal(pg_borrow(pool, mono_ms() + 5000, &pg, &e), OK);
-	return pg;
+	return shop_open(shop_migrations, tables, 3);
 }
 
 static void test_types(void **state)
@@ -492,5 +462,5 @@ int main(void)
 		cmocka_unit_test(test_role_isolation),
 	};
 
-	return cmocka_run_group_tests(tests, setup, teardown);
+	return cmocka_run_group_tests(tests, setup, shop_close);
 }

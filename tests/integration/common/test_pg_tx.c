@@ -1,14 +1,9 @@
 /* Transactions: who is recorded, what is retried, what is never pretended. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdint.h>
 #include <string.h>
 #include <pthread.h>
-#include <cmocka.h>
 
 #include "common/pg_internal.h"
-#include "common/timeutil.h"
-#include "support/pg_fixture.h"
+#include "shop_db.h"
 
 struct text_row {
 	const char *t;
@@ -39,26 +34,10 @@ static const struct migration shop_migrations[] = {
 	{ 0, NULL, NULL, NULL },
 };
 
-static struct pg_fixture *fx;
-static struct pg_pool *pool;
-static struct arena *a;
-
 static int setup(void **state)
 {
 	(void)state;
-	fx = pg_fixture_open("shop", shop_migrations);
-	pool = pg_fixture_pool(fx, tables, 4);
-	a = arena_new("test", 1 << 20);
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	(void)state;
-	pg_pool_close(pool);
-	pg_fixture_close(fx);
-	arena_free(a);
-	return 0;
+	return shop_open(shop_migrations, tables, 4);
 }
 
 static int empty(void **state)
@@ -457,5 +436,5 @@ int main(void)
 		cmocka_unit_test_setup(test_abandoned, empty),
 	};
 
-	return cmocka_run_group_tests(tests, setup, teardown);
+	return cmocka_run_group_tests(tests, setup, shop_close);
 }
