@@ -203,14 +203,12 @@ static int rpc_teardown(void **state)
 	return 0;
 }
 
-/* A test program's main: the tests, or the peer it was started as. */
-#define RPC_WORLD_MAIN(tests)                                                                                          \
-	int main(int argc, char **argv)                                                                                \
-	{                                                                                                              \
-		log_init("test", LVL_ERROR);                                                                           \
-		if (argc >= 3 && !strcmp(argv[1], "server"))                                                           \
-			serve(argv[2], argv[3]);                                                                       \
-		return cmocka_run_group_tests(tests, rpc_setup, rpc_teardown);                                         \
-	}
+/* First in a test program's main: does not return when the program was started as a peer. */
+static void rpc_world_begin(int argc, char **argv)
+{
+	log_init("test", LVL_ERROR);
+	if (argc >= 3 && !strcmp(argv[1], "server"))
+		serve(argv[2], argv[3]);
+}
 
 #endif

@@ -236,15 +236,19 @@ static void test_node_guards(void **state)
 	rpc_server_stop(l.srv);
 }
 
-static const struct CMUnitTest tests[] = {
-	cmocka_unit_test(test_round_trip),
-	cmocka_unit_test(test_error_crosses),
-	cmocka_unit_test(test_principal_crosses),
-	cmocka_unit_test(test_deadline),
-	cmocka_unit_test(test_sizes),
-	cmocka_unit_test(test_wrong_key_is_refused),
-	cmocka_unit_test(test_health),
-	cmocka_unit_test(test_node_guards),
-};
+int main(int argc, char **argv)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_round_trip),
+		cmocka_unit_test(test_error_crosses),
+		cmocka_unit_test(test_principal_crosses),
+		cmocka_unit_test(test_deadline),
+		cmocka_unit_test(test_sizes),
+		cmocka_unit_test(test_wrong_key_is_refused),
+		cmocka_unit_test(test_health),
+		cmocka_unit_test(test_node_guards),
+	};
 
-RPC_WORLD_MAIN(tests)
+	rpc_world_begin(argc, argv);
+	return cmocka_run_group_tests(tests, rpc_setup, rpc_teardown);
+}

@@ -72,9 +72,13 @@ static void test_many_clients_leave(void **state)
 	rpc_server_stop(l.srv);
 }
 
-static const struct CMUnitTest tests[] = {
-	cmocka_unit_test(test_garbage_on_the_port),
-	cmocka_unit_test(test_many_clients_leave),
-};
+int main(int argc, char **argv)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_garbage_on_the_port),
+		cmocka_unit_test(test_many_clients_leave),
+	};
 
-RPC_WORLD_MAIN(tests)
+	rpc_world_begin(argc, argv);
+	return cmocka_run_group_tests(tests, rpc_setup, rpc_teardown);
+}

@@ -425,18 +425,22 @@ static void test_comma_list_with_dead_entry(void **state)
 	rpc_server_stop(a.srv);
 }
 
-static const struct CMUnitTest tests[] = {
-	cmocka_unit_test(test_balance),
-	cmocka_unit_test(test_killed_peer),
-	cmocka_unit_test(test_restarted_peer_does_not_run_it_again),
-	cmocka_unit_test(test_keyed_write_repeats),
-	cmocka_unit_test(test_stuck_peer_is_ejected),
-	cmocka_unit_test(test_drain_loses_nothing),
-	cmocka_unit_test(test_restart_is_found),
-	cmocka_unit_test(test_restart_under_load),
-	cmocka_unit_test(test_stuck_server_refuses),
-	cmocka_unit_test(test_names_grow_and_age),
-	cmocka_unit_test(test_comma_list_with_dead_entry),
-};
+int main(int argc, char **argv)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_balance),
+		cmocka_unit_test(test_killed_peer),
+		cmocka_unit_test(test_restarted_peer_does_not_run_it_again),
+		cmocka_unit_test(test_keyed_write_repeats),
+		cmocka_unit_test(test_stuck_peer_is_ejected),
+		cmocka_unit_test(test_drain_loses_nothing),
+		cmocka_unit_test(test_restart_is_found),
+		cmocka_unit_test(test_restart_under_load),
+		cmocka_unit_test(test_stuck_server_refuses),
+		cmocka_unit_test(test_names_grow_and_age),
+		cmocka_unit_test(test_comma_list_with_dead_entry),
+	};
 
-RPC_WORLD_MAIN(tests)
+	rpc_world_begin(argc, argv);
+	return cmocka_run_group_tests(tests, rpc_setup, rpc_teardown);
+}
