@@ -61,6 +61,7 @@ struct daemon_conf {
 	const char *keys_dir;
 	const char *log_level;
 	int drain_ms, resolve_ms;
+	const char *otlp_url;
 };
 /* DAEMON_KEYS(cart_conf, "CART", "7004", "7104", "7204") */
 #define DAEMON_KEYS(T, X, port, bell_port, admin_port)                                                     \
@@ -86,7 +87,9 @@ struct daemon_conf {
 		  "least level that is logged"),                                                          \
 	CONF(T, d.drain_ms, "DRAIN_MS", "5000", 0, 60000, 0,                                              \
 	     "after TERM: how long peers are told to go elsewhere before new work is refused, ms"),       \
-	CONF(T, d.resolve_ms, "RESOLVE_MS", "5000", 100, 600000, 0, "how often peer names are resolved, ms")
+	CONF(T, d.resolve_ms, "RESOLVE_MS", "5000", 100, 600000, 0, "how often peer names are resolved, ms"), \
+	CONF(T, d.otlp_url, "OTLP_URL", "", 0, 250, 0,                                                     \
+	     "collector that takes traces by OTLP over HTTP, http://collector:4318; empty: none are sent")
 
 /* Applies log_level and loads the cursor key (cursor_init) from keys_dir. */
 MUST_CHECK enum err_code daemon_apply(const struct daemon_conf *conf, struct err *e);

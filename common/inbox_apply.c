@@ -8,6 +8,8 @@
 #include "common/log.h"
 #include "common/pb_guard.h"
 #include "common/timeutil.h"
+#include "common/trace.h"
+#include "common/trace_export.h"
 
 #define TX_MS	      10000
 #define STUCK_MAX     5
@@ -64,6 +66,8 @@ static enum err_code handle(struct pg *pg, struct work *w, const struct inbox_wa
 				  .agg_id = ev->agg_id, .type = ev->type, .traceparent = ev->traceparent,
 				  .agg_version = ev->agg_version, .occurred_at = ev->occurred_at };
 	const struct pg_actor who = { arena_printf(w->scratch, "service:%s", w->p->source), ev->event_id };
+	const int64_t start = mono_us();
+	char traceparent[TRACE_LEN];
 	ProtobufCMessage *msg = NULL;
 	enum err_code code;
 
@@ -72,9 +76,13 @@ static enum err_code handle(struct pg *pg, struct work *w, const struct inbox_wa
 	if (pg_tx_actor(pg, &who, e) || pb_unpack(h->desc, ev->payload.data, ev->payload.len, w->scratch, &msg, e))
 		return e->code;
 	in.msg = msg;
-	log_ctx_set(ev->event_id, NULL, ev->traceparent);
+	/* The handling is a step of the trace that the event came from, and what it causes are steps below it. */
+	trace_child(ev->traceparent, traceparent);
+	in.traceparent = traceparent;
+	log_ctx_set(ev->event_id, NULL, traceparent);
 	code = h->fn(pg, w->scratch, &in, w->p->conf->svc, e);
 	log_ctx_clear();
+	trace_span(traceparent, ev->traceparent, TRACE_CONSUMER, h->type, err_code_name(code), start);
 	if (code && code != e->code)
 		(void)err_set(e, code, "common.internal", "%s failed without saying why", ev->type);
 	arena_reset(w->scratch);

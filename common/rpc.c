@@ -14,6 +14,7 @@
 #include "common/rpc_codec.h"
 #include "common/timeutil.h"
 #include "common/trace.h"
+#include "common/trace_export.h"
 
 struct slot {
 	char name[128]; /* as on the wire: "cart.v1.Cart/AddItem" */
@@ -169,6 +170,7 @@ struct request {
 	struct pg_bytes replay; /* the stored reply, when call.replayed */
 	char request_id[ID_LEN];
 	char traceparent[TRACE_LEN];
+	const char *parent; /* the traceparent that came; NULL when none did */
 };
 
 static const char *text_or_empty(const char *s)
@@ -225,6 +227,7 @@ static void fill_call(struct request *r, const Common__V1__Request *env, int64_t
 		id_new("req", r->request_id);
 		c->request_id = r->request_id;
 	}
+	r->parent = env->traceparent;
 	trace_child(env->traceparent, r->traceparent);
 	c->traceparent = r->traceparent;
 	c->deadline_ms = now + (env->has_deadline_ms ? env->deadline_ms : 0);
@@ -454,6 +457,8 @@ struct pg_bytes rpc_dispatch(const struct rpc_env *env, struct arena *a, const v
 	us = mono_us() - start;
 	measure(&r, rc, us);
 	log_line(&r, rc, us, len, reply.len);
+	if (r.slot && !r.slot->node) /* pulls and probes are nobody's request */
+		trace_span(r.traceparent, r.parent, TRACE_SERVER, r.slot->name, err_code_name(rc), start);
 	log_ctx_clear();
 	return reply;
 }

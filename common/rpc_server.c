@@ -15,6 +15,7 @@
 #include "common/rpc_client.h"
 #include "common/rpc_codec.h"
 #include "common/timeutil.h"
+#include "common/trace_export.h"
 
 #ifdef SOUK_SANITIZED
 enum { STACK = 2 << 20 };
@@ -311,7 +312,8 @@ enum err_code rpc_server_start(const struct daemon_conf *conf, const char *self,
 	if (bind_services(s, services, e))
 		goto failed;
 	s->env.bound = s->bound;
-	if (listen_on(s, conf->listen, e) || start_workers(s, conf->contexts, e))
+	if (trace_export_start(conf->otlp_url, self, e) || listen_on(s, conf->listen, e) ||
+	    start_workers(s, conf->contexts, e))
 		goto failed;
 	log_msg(LVL_INFO, "serving", LF_S("url", s->url), LF_I("contexts", s->places));
 	*s_r = s;
@@ -401,6 +403,7 @@ static void stop_now(struct rpc_server *s)
 	pthread_mutex_destroy(&s->lock);
 	free(s->workers);
 	free(s);
+	trace_export_stop();
 }
 
 void rpc_server_stop(struct rpc_server *s)

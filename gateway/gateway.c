@@ -25,6 +25,8 @@ const struct conf_key gateway_keys[] = {
 	CONF(gw_conf, drain_ms, "DRAIN_MS", "5000", 0, 60000, 0,
 	     "after TERM: how long it answers on while the balancer looks elsewhere, ms"),
 	CONF(gw_conf, resolve_ms, "RESOLVE_MS", "5000", 100, 600000, 0, "how often peer names are resolved, ms"),
+	CONF(gw_conf, otlp_url, "OTLP_URL", "", 0, 250, 0,
+	     "collector that takes traces by OTLP over HTTP, http://collector:4318; empty: none are sent"),
 	/* in the order of gateway_services */
 	PEER(0, "IDENTITY", "7001", "7101"),
 	PEER(1, "CATALOG", "7002", "7102"),

@@ -18,7 +18,7 @@
 #define GW_SERVICES_MAX 16
 
 struct gw_conf {
-	const char *listen, *admin_listen, *redis_url, *keys_dir, *log_level;
+	const char *listen, *admin_listen, *redis_url, *keys_dir, *log_level, *otlp_url;
 	int drain_ms, resolve_ms;
 	int threads, header_ms, keep_alive_ms, body_ms, rpc_ms, conns_per_addr, inflight_max;
 	int import_max_mib, import_idle_ms, import_total_s;

@@ -6,6 +6,7 @@
 #include "common/admin.h"
 #include "common/daemon.h"
 #include "common/log.h"
+#include "common/trace_export.h"
 #include "gateway/serve_http.h"
 
 /* --check: every row fits its proto, settings parse, keys are there. */
@@ -72,7 +73,7 @@ int main(int argc, char **argv)
 		return EXIT_SUCCESS; /* nothing to migrate: no schema */
 	if (mode == DAEMON_CHECK)
 		return check(&conf, &e);
-	if (rpc_keys_load(conf.keys_dir, "gateway", &keys, &e) ||
+	if (trace_export_start(conf.otlp_url, "gateway", &e) || rpc_keys_load(conf.keys_dir, "gateway", &keys, &e) ||
 	    gateway_open(&gw, &conf, gateway_services, keys, &e) ||
 	    admin_start(conf.admin_listen, &admin, &e) || gateway_start(&gw, &front, &e))
 		return daemon_fail(&e);
@@ -80,6 +81,7 @@ int main(int argc, char **argv)
 	daemon_ready();
 	daemon_wait_stop();
 	gateway_stop(front, conf.drain_ms);
+	trace_export_stop();
 	admin_stop(admin);
 	gateway_close(&gw);
 	rpc_keys_free(keys);

@@ -5,6 +5,7 @@
 #include "common/id.h"
 #include "common/log.h"
 #include "common/timeutil.h"
+#include "common/trace_export.h"
 #include "gateway/gateway.h"
 #include "gateway/json_pb.h"
 
@@ -118,6 +119,18 @@ static void note(struct exchange *x, int64_t us)
 		   LF_S("client", x->addr), LF_S("cache", cache[x->note]), LF_S("reason", x->call.err.code ? x->call.err.slug : ""));
 }
 
+/* Named after the route: a path may hold anything. */
+static void span(const struct exchange *x)
+{
+	char name[80], code[8];
+
+	snprintf(name, sizeof name, "%s %s", x->match.route ? x->match.route->row->method : "?",
+		 x->match.route ? x->match.route->row->path : "");
+	snprintf(code, sizeof code, "%d", x->status);
+	trace_span(x->traceparent, x->req->h[H_TRACEPARENT], TRACE_SERVER, name,
+		   x->call.err.code == E_INTERNAL ? err_code_name(E_INTERNAL) : code, x->start_us);
+}
+
 /*
  * A body nobody wanted: small ones are read away so that the answer is not lost in a reset connection; then the
  * connection ends in any case.
@@ -148,6 +161,7 @@ static int finish(struct exchange *x)
 	us = mono_us() - x->start_us;
 	count(x, us);
 	note(x, us);
+	span(x);
 	if (unread)
 		drain(x);
 	auth_release(x->gw->auth, x->token);
