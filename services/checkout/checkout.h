@@ -52,6 +52,7 @@ extern const struct rpc_method checkout_refund_methods[];
 extern const struct rpc_method checkout_promotion_methods[];
 extern const struct rpc_method checkout_tax_methods[];
 extern const struct rpc_method checkout_shipping_methods[];
+extern const struct rpc_method checkout_report_methods[];
 
 extern const struct rpc_method *const checkout_tables[]; /* all of them, NULL-ended */
 extern const struct pg_stmt *const *const checkout_stmts[];

@@ -10,18 +10,21 @@
 #include "services/checkout/order_db.h"
 #include "services/checkout/order_db_read.h"
 #include "services/checkout/refund_db.h"
+#include "services/checkout/report.h"
+#include "services/checkout/report_db.h"
 
 const struct rpc_method *const checkout_tables[] = {
 	checkout_estimate_methods, checkout_start_methods,  checkout_read_methods,	   checkout_update_methods,
 	checkout_confirm_methods,  checkout_webhook_methods, checkout_order_methods,  checkout_order_change_methods,
 	checkout_invoice_methods,  checkout_vendor_methods, checkout_return_methods,	   checkout_ledger_methods,
 	checkout_refund_methods,   checkout_promotion_methods, checkout_tax_methods,  checkout_shipping_methods,
-	NULL,
+	checkout_report_methods,   NULL,
 };
 
 const struct pg_stmt *const *const checkout_stmts[] = {
 	checkout_db_stmts, checkout_db_rules_stmts, order_db_stmts,   order_db_read_stmts,
-	refund_db_stmts,   return_db_stmts,	    promotion_db_stmts, shipping_db_stmts, NULL,
+	refund_db_stmts,   return_db_stmts,	    promotion_db_stmts, shipping_db_stmts,
+	report_db_stmts,   NULL,
 };
 
 bool checkout_secrets(struct checkout_svc *svc, char *text)
@@ -59,5 +62,6 @@ static enum err_code forget(void *arg, struct arena *a, struct err *e)
 
 const struct timer_job checkout_jobs[] = {
 	{ "forget_keys", 600000, true, forget },
+	{ "reports", 10000, true, checkout_reports },
 	{ 0 },
 };

@@ -174,6 +174,34 @@ class Payouts(AfterSale):
         self.assertEqual(sum(e["amount"]["amount"] for e in admin.walk(at + "/ledger")), -1000)
 
 
+class Reports(AfterSale):
+    def test_sales_by_day(self):
+        vendor, admin = self.new_vendor(), self.admin()
+        buyer, order, (product,) = self.sold(vendor, qty=2)
+        sale = vendor.get(f"/api/vendor/orders/{self.part(vendor, order)['id']}", expect=200)
+        at = "/api/vendor/reports/"
+        day = until(lambda: (r := vendor.get(at + "sales", expect=200)["data"]) and r[0], 40)
+        self.assertEqual((day["orders"], day["units"]), (1, 2))
+        self.assertEqual((day["total"], day["commission"]), (sale["total"], sale["commission"]))
+        best = vendor.get(at + "products?currency=USD", expect=200)["data"]
+        self.assertEqual([(p["product_id"], p["units"]) for p in best], [(product["id"], 2)])
+        admin.post(f"/api/admin/orders/{order['id']}/refunds", {"reason": "Broken."}, key=True, expect=(201, 202))
+        until(lambda: vendor.get(at + "sales", expect=200)["data"][0]["refunded"] == sale["total"], 40)
+        everybody = admin.get(f"/api/admin/reports/sales?from={day['day']}&to={day['day']}&currency=USD", expect=200)["data"]
+        self.assertGreaterEqual(everybody[0]["total"]["amount"], sale["total"]["amount"])
+        vendors = admin.get("/api/admin/reports/vendors?currency=USD&limit=100", expect=200)["data"]
+        self.assertIn(vendor.vendor_id, [v["vendor_id"] for v in vendors])
+
+    def test_who_and_what(self):
+        vendor, admin = self.vendor(), self.admin()
+        self.assertError(self.buyer().get("/api/vendor/reports/sales"), 403)
+        self.assertError(vendor.get("/api/admin/reports/sales"), 403)
+        self.assertError(admin.get("/api/admin/reports/products"), 400, "VALIDATION_ERROR", "currency")
+        for query, field in (("from=yesterday", "from"), ("to=2026-13-01", "to"), ("from=2020-01-01&to=2026-01-01", "from"),
+                             ("currency=usd", "currency"), ("limit=0", "limit")):
+            self.assertError(admin.get("/api/admin/reports/sales?" + query), 400, "VALIDATION_ERROR", field)
+
+
 class Audit(AfterSale):
     def rows(self, service, query):
         return list(self.admin().walk(f"/api/admin/services/{service}/audit?{query}"))

@@ -7,6 +7,8 @@ static const char *const p_orders[] = { "vendor.orders" };
 static const char *const p_payouts[] = { "vendor.payouts" };
 static const char *const p_admin_orders[] = { "admin.orders" };
 static const char *const p_refunds[] = { "admin.refunds" };
+static const char *const p_reports[] = { "admin.reports" };
+static const char *const p_nothing[] = { "vendor.catalog" };
 static const char *const p_promotions[] = { "admin.promotions" };
 
 static Common__V1__Money *usd(int64_t minor)
@@ -589,6 +591,79 @@ static void payouts(void **state)
 	assert_int_equal(owed(VND2), 1);
 }
 
+/* ---- reports ---- */
+
+static void make_reports(void)
+{
+	struct arena *a = arena_new("job", 1 << 20);
+	struct err e = { 0 };
+
+	for (const struct timer_job *j = checkout_jobs; j->name; j++)
+		if (strcmp(j->name, "reports") == 0 && j->fn(&w.svc, a, &e))
+			fail_msg("%s %s", e.slug, e.msg);
+	arena_free(a);
+}
+
+static int64_t vendor_sum(const char *column)
+{
+	return pg_fixture_i64(w.fx, "SELECT sum(%s) FROM checkout.vendor_order WHERE vendor_id = '" VND1 "'", column);
+}
+
+static void reports(void **state)
+{
+	Checkout__V1__ReportRequest in = CHECKOUT__V1__REPORT_REQUEST__INIT;
+	struct principal admin = who_admin(p_reports), v1 = who_vendor(VND1, p_payouts), other = who_vendor(VND2, p_nothing);
+	Checkout__V1__ProductReport *products = NULL;
+	Checkout__V1__VendorReport *vendors_ = NULL;
+	Checkout__V1__SalesReport *s = NULL;
+	Checkout__V1__Refund *r = NULL;
+	Checkout__V1__Order *o;
+	int64_t all;
+
+	(void)state;
+	pg_fixture_sql(w.fx, "UPDATE checkout.report_state SET done_id = 0; DELETE FROM checkout.sales_day; DELETE FROM checkout.product_day");
+	o = buy(&user, NULL);
+	make_reports();
+	make_reports(); /* again: nothing is counted twice */
+	assert_int_equal(ask("VendorSalesReport", &v1, &in, &s), OK);
+	assert_int_equal(s->n_data, 1);
+	assert_int_equal(s->data[0]->orders, vendor_sum("1"));
+	assert_int_equal(s->data[0]->total->amount, vendor_sum("total_minor"));
+	assert_int_equal(s->data[0]->commission->amount, vendor_sum("commission_minor"));
+	all = s->data[0]->refunded->amount;
+	assert_int_equal(refund(o->id, 0, VAR_A, 1, false, &r), OK);
+	make_reports();
+	assert_int_equal(ask("VendorSalesReport", &v1, &in, &s), OK);
+	assert_int_equal(s->data[0]->refunded->amount, all + r->amount->amount);
+	assert_int_equal(ask("AdminSalesReport", &admin, &in, &s), OK);
+	assert_int_equal(s->data[0]->total->amount,
+			 pg_fixture_i64(w.fx, "SELECT sum(total_minor) FROM checkout.vendor_order"));
+	assert_int_equal(ask("VendorProductReport", &v1, &in, &products), E_INVALID); /* of which currency? */
+	in.currency = (char *)"USD";
+	assert_int_equal(ask("VendorProductReport", &v1, &in, &products), OK);
+	assert_int_equal(products->n_data, 1); /* nobody else's */
+	assert_string_equal(products->data[0]->vendor_id, VND1);
+	assert_int_equal(products->data[0]->sales->amount, vendor_sum("subtotal_minor - discount_minor"));
+	assert_int_equal(ask("AdminProductReport", &admin, &in, &products), OK);
+	assert_int_equal(products->n_data, pg_fixture_i64(w.fx, "SELECT count(DISTINCT product_id) FROM checkout.order_line"));
+	assert_int_equal(ask("AdminVendorReport", &admin, &in, &vendors_), OK);
+	assert_int_equal(vendors_->n_data, 2);
+	assert_true(vendors_->data[0]->total->amount >= vendors_->data[1]->total->amount);
+	in.to = (char *)"2020-01-31";
+	assert_int_equal(ask("AdminVendorReport", &admin, &in, &vendors_), OK);
+	assert_int_equal(vendors_->n_data, 0);
+	assert_string_equal(vendors_->from, "2020-01-02");
+	in.from = (char *)"2018-01-31";
+	assert_int_equal(ask("AdminVendorReport", &admin, &in, &vendors_), E_INVALID); /* too long */
+	in.from = (char *)"2020-02-30";
+	in.to = NULL;
+	assert_int_equal(ask("AdminVendorReport", &admin, &in, &vendors_), E_INVALID);
+	in.from = NULL;
+	assert_int_equal(ask("AdminVendorReport", &v1, &in, &vendors_), E_DENIED);
+	assert_int_equal(ask("VendorSalesReport", &other, &in, &s), E_DENIED);
+	assert_int_equal(ask("VendorSalesReport", &user, &in, &s), E_DENIED);
+}
+
 /* The schema alone holds, whatever the code does. */
 static bool refused(const char *sql)
 {
@@ -658,7 +733,7 @@ int main(void)
 		TEST(history),	 TEST(admin_finds),	   TEST(vendors),      TEST(refunds),	   TEST(refund_goes_wrong),
 		TEST(refund_fails_later), TEST(refunds_race), TEST(cancelled), TEST(returned),	   TEST(invoice),
 		TEST(last_coupon), TEST(once_per_buyer),   TEST(promotions_admin), TEST(tax_and_shipping),
-		TEST(payouts),	 TEST(schema_alone),	   TEST(erased),
+		TEST(payouts),	 TEST(reports),	   TEST(schema_alone),	   TEST(erased),
 	};
 
 	user = who_user(USER);
