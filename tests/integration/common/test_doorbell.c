@@ -20,15 +20,15 @@ struct heard {
 	pthread_mutex_t lock;
 	int rings, gaps, heartbeats, changed, topics;
 	char last_changed[160], source[40];
-	_Atomic int64_t slow_ms; /* the listener's function takes so long */
+	_Atomic bool hold; /* the listener's function does not return while it is set */
 };
 
 static void hear(const struct doorbell_ring *r, void *arg)
 {
 	struct heard *h = arg;
 
-	if (h->slow_ms)
-		sleep_ms(h->slow_ms);
+	while (h->hold)
+		sleep_ms(2);
 	pthread_mutex_lock(&h->lock);
 	h->rings++;
 	h->gaps += r->gap;
@@ -51,14 +51,15 @@ static int get(struct heard *h, const int *field)
 	return v;
 }
 
-#define WAIT_FOR(cond, ms)                                                                                             \
+/* Long, for a machine that has other things to do; it is over when the condition holds. */
+#define WAIT_FOR(cond)                                                                                                 \
 	do {                                                                                                           \
-		int64_t until_ = mono_ms() + (ms);                                                                     \
+		int64_t until_ = mono_ms() + 20000;                                                                    \
 		bool ok_;                                                                                              \
 		while (!(ok_ = (cond)) && mono_ms() < until_)                                                          \
 			sleep_ms(2);                                                                                   \
 		if (!ok_)                                                                                              \
-			fail_msg("not within %d ms: %s", (int)(ms), #cond);                                            \
+			fail_msg("not within 20 s: %s", #cond);                                                        \
 	} while (0)
 
 static struct doorbell *open_bell(const char *url)
@@ -90,16 +91,16 @@ static void test_rings_arrive(void **state)
 	int gaps;
 
 	(void)state;
-	WAIT_FOR(get(&h, &h.heartbeats) >= 1, 3000); /* connected: a heartbeat each second */
+	WAIT_FOR(get(&h, &h.heartbeats) >= 1); /* connected: a heartbeat each second */
 	assert_int_equal(get(&h, &h.gaps), 1);	     /* the first ring of an instance: who knows what was before */
 	gaps = get(&h, &h.gaps);
 	doorbell_ring(b, "product.changed", "product:prd_1");
-	WAIT_FOR(get(&h, &h.changed) == 1, 500);
+	WAIT_FOR(get(&h, &h.changed) == 1);
 	assert_string_equal(h.last_changed, "product:prd_1");
 	assert_string_equal(h.source, "catalog");
 	assert_int_equal(get(&h, &h.topics), 1);
 	assert_int_equal(get(&h, &h.gaps), gaps);
-	WAIT_FOR(get(&h, &h.heartbeats) >= 3, 3000);
+	WAIT_FOR(get(&h, &h.heartbeats) >= 3);
 	assert_int_equal(get(&h, &h.gaps), gaps);
 	doorbell_unlisten(l);
 	doorbell_close(b);
@@ -114,13 +115,13 @@ static void test_coalesced(void **state)
 	int i, rings;
 
 	(void)state;
-	WAIT_FOR(get(&h, &h.rings) >= 1, 3000);
+	WAIT_FOR(get(&h, &h.rings) >= 1);
 	rings = get(&h, &h.rings);
 	for (i = 0; i < 300; i++) {
 		snprintf(id, sizeof(id), "product:prd_%d", i % 100);
 		doorbell_ring(b, "product.changed", id);
 	}
-	WAIT_FOR(get(&h, &h.changed) >= 100, 1000);
+	WAIT_FOR(get(&h, &h.changed) >= 100);
 	sleep_ms(50);
 	assert_in_range(get(&h, &h.rings) - rings, 1, 30);
 	doorbell_unlisten(l);
@@ -136,12 +137,12 @@ static void test_what_does_not_fit_is_a_gap(void **state)
 	int gaps;
 
 	(void)state;
-	WAIT_FOR(get(&h, &h.rings) >= 1, 3000);
+	WAIT_FOR(get(&h, &h.rings) >= 1);
 	gaps = get(&h, &h.gaps);
 	memset(id, 'x', sizeof(id) - 1); /* as one of more ids than a ring holds, it is not named */
 	id[sizeof(id) - 1] = '\0';
 	doorbell_ring(b, "product.changed", id);
-	WAIT_FOR(get(&h, &h.gaps) > gaps, 2000);
+	WAIT_FOR(get(&h, &h.gaps) > gaps);
 	assert_int_equal(get(&h, &h.changed), 0);
 	doorbell_unlisten(l);
 	doorbell_close(b);
@@ -157,40 +158,42 @@ static void test_restart_and_loss_are_gaps(void **state)
 
 	(void)state;
 	snprintf(url, sizeof(url), "%s", doorbell_url(b));
-	WAIT_FOR(get(&h, &h.rings) >= 1, 3000);
+	WAIT_FOR(get(&h, &h.rings) >= 1);
 	gaps = get(&h, &h.gaps);
 	doorbell_close(b);
-	WAIT_FOR(get(&h, &h.gaps) == gaps + 1, 2000); /* the connection went */
+	WAIT_FOR(get(&h, &h.gaps) == gaps + 1); /* the connection went */
 	b = open_bell(url);
-	WAIT_FOR(get(&h, &h.gaps) == gaps + 2, 4000); /* another instance */
+	WAIT_FOR(get(&h, &h.gaps) == gaps + 2); /* another instance */
 	doorbell_ring(b, "x", "product:prd_9");
-	WAIT_FOR(get(&h, &h.changed) == 1, 1000);
+	WAIT_FOR(get(&h, &h.changed) == 1);
 	doorbell_unlisten(l);
 	doorbell_close(b);
 }
 
-static void test_slow_listener_sees_a_gap(void **state)
+/* ---- rings of our own making ---- */
+
+struct publisher {
+	nng_socket pub;
+	char *url;
+};
+
+static void publish(struct publisher *p)
 {
-	struct doorbell *b = open_bell("tcp://127.0.0.1:0");
-	struct heard h;
-	struct doorbell_listener *l = listen_to(doorbell_url(b), &h);
-	int i, gaps;
+	nng_listener nl;
 
-	(void)state;
-	WAIT_FOR(get(&h, &h.rings) >= 1, 3000);
-	gaps = get(&h, &h.gaps);
-	h.slow_ms = 15; /* the queue of 256 fills while 900 rings come */
-	for (i = 0; i < 900 && get(&h, &h.gaps) == gaps; i++) {
-		doorbell_ring(b, "x", "product:prd_1");
-		sleep_ms(10);
-	}
-	WAIT_FOR(get(&h, &h.gaps) > gaps, 6000);
-	h.slow_ms = 0;
-	doorbell_unlisten(l);
-	doorbell_close(b);
+	assert_int_equal(nng_pub0_open(&p->pub), 0);
+	assert_int_equal(nng_listener_create(&nl, p->pub, "tcp://127.0.0.1:0"), 0);
+	assert_int_equal(nng_listener_start(nl, 0), 0);
+	assert_int_equal(nng_listener_get_string(nl, NNG_OPT_URL, &p->url), 0);
 }
 
-static void send_ring(nng_socket pub, const char *instance, uint64_t seq)
+static void unpublish(struct publisher *p)
+{
+	nng_strfree(p->url);
+	nng_close(p->pub);
+}
+
+static void send_ring(struct publisher *p, const char *instance, uint64_t seq, char *mark)
 {
 	Common__V1__Ring r = COMMON__V1__RING__INIT;
 	uint8_t buf[256];
@@ -200,50 +203,91 @@ static void send_ring(nng_socket pub, const char *instance, uint64_t seq)
 	r.instance = (char *)instance;
 	r.has_seq = 1;
 	r.seq = seq;
+	r.changed = &mark;
+	r.n_changed = 1;
 	n = common__v1__ring__pack(&r, buf);
-	assert_int_equal(nng_send(pub, buf, n, 0), 0);
+	assert_int_equal(nng_send(p->pub, buf, n, 0), 0);
 }
 
-/* Rings of our own making: numbers that jump, another instance, and what is no ring at all. */
-static void test_gaps_are_counted(void **state)
+static bool heard_last(struct heard *h, const char *mark)
 {
-	nng_socket pub;
-	nng_listener nl;
-	struct doorbell_listener *l;
-	struct heard h;
-	char *url;
-	int i;
+	bool same;
 
-	(void)state;
-	assert_int_equal(nng_pub0_open(&pub), 0);
-	assert_int_equal(nng_listener_create(&nl, pub, "tcp://127.0.0.1:0"), 0);
-	assert_int_equal(nng_listener_start(nl, 0), 0);
-	assert_int_equal(nng_listener_get_string(nl, NNG_OPT_URL, &url), 0);
-	l = listen_to(url, &h);
-	for (i = 0; i < 300 && !get(&h, &h.rings); i++) { /* until it is connected */
-		send_ring(pub, "run_1", 5);
+	pthread_mutex_lock(&h->lock);
+	same = strcmp(h->last_changed, mark) == 0;
+	pthread_mutex_unlock(&h->lock);
+	return same;
+}
+
+/* Until it is connected, and nothing sent before is under way any more. The last number sent is 5. */
+static void connected(struct publisher *p, struct heard *h)
+{
+	for (int i = 0; i < 2000 && !get(h, &h->rings); i++) {
+		send_ring(p, "run_1", 5, (char *)"try");
 		sleep_ms(10);
 	}
-	sleep_ms(50);
-	i = get(&h, &h.gaps);
-	assert_true(i >= 1);
-	send_ring(pub, "run_1", 6);
-	send_ring(pub, "run_1", 7);
-	WAIT_FOR(get(&h, &h.rings) >= 3, 1000);
-	sleep_ms(30);
-	assert_int_equal(get(&h, &h.gaps), i);
-	send_ring(pub, "run_1", 9);
-	WAIT_FOR(get(&h, &h.gaps) == i + 1, 1000);
-	send_ring(pub, "run_2", 10);
-	WAIT_FOR(get(&h, &h.gaps) == i + 2, 1000);
-	assert_int_equal(nng_send(pub, (void *)(uintptr_t)"garbage", 7, 0), 0);
-	send_ring(pub, "run_2", 11);
-	send_ring(pub, "run_2", 12);
-	WAIT_FOR(get(&h, &h.rings) >= 7, 1000);
-	assert_int_equal(get(&h, &h.gaps), i + 2);
+	send_ring(p, "run_1", 5, (char *)"connected");
+	WAIT_FOR(heard_last(h, "connected"));
+}
+
+/* More than its queue of 256 comes while the listener is busy. */
+static void test_slow_listener_sees_a_gap(void **state)
+{
+	struct publisher p;
+	struct heard h;
+	struct doorbell_listener *l;
+	uint64_t seq = 5;
+	int gaps;
+
+	(void)state;
+	publish(&p);
+	l = listen_to(p.url, &h);
+	connected(&p, &h);
+	gaps = get(&h, &h.gaps);
+	h.hold = true;
+	for (int i = 0; i < 2000; i++)
+		send_ring(&p, "run_1", ++seq, (char *)"many");
+	h.hold = false;
+	for (int i = 0; i < 2000 && get(&h, &h.gaps) == gaps; i++) { /* what was left out shows at the next one */
+		send_ring(&p, "run_1", ++seq, (char *)"more");
+		sleep_ms(10);
+	}
+	assert_true(get(&h, &h.gaps) > gaps);
 	doorbell_unlisten(l);
-	nng_strfree(url);
-	nng_close(pub);
+	unpublish(&p);
+}
+
+/* Numbers that jump, another instance, and what is no ring at all. */
+static void test_gaps_are_counted(void **state)
+{
+	struct publisher p;
+	struct doorbell_listener *l;
+	struct heard h;
+	int gaps;
+
+	(void)state;
+	publish(&p);
+	l = listen_to(p.url, &h);
+	connected(&p, &h);
+	gaps = get(&h, &h.gaps);
+	assert_true(gaps >= 1);
+	send_ring(&p, "run_1", 6, (char *)"six");
+	send_ring(&p, "run_1", 7, (char *)"seven");
+	WAIT_FOR(heard_last(&h, "seven"));
+	assert_int_equal(get(&h, &h.gaps), gaps);
+	send_ring(&p, "run_1", 9, (char *)"nine");
+	WAIT_FOR(heard_last(&h, "nine"));
+	assert_int_equal(get(&h, &h.gaps), gaps + 1);
+	send_ring(&p, "run_2", 10, (char *)"ten");
+	WAIT_FOR(heard_last(&h, "ten"));
+	assert_int_equal(get(&h, &h.gaps), gaps + 2);
+	assert_int_equal(nng_send(p.pub, (void *)(uintptr_t)"garbage", 7, 0), 0);
+	send_ring(&p, "run_2", 11, (char *)"eleven");
+	send_ring(&p, "run_2", 12, (char *)"twelve");
+	WAIT_FOR(heard_last(&h, "twelve"));
+	assert_int_equal(get(&h, &h.gaps), gaps + 2);
+	doorbell_unlisten(l);
+	unpublish(&p);
 }
 
 static void test_two_sources_one_dead(void **state)
@@ -256,11 +300,11 @@ static void test_two_sources_one_dead(void **state)
 	(void)state;
 	snprintf(urls, sizeof(urls), "tcp://127.0.0.1:1,%s,%s", doorbell_url(b), doorbell_url(c));
 	l = listen_to(urls, &h);
-	WAIT_FOR(get(&h, &h.gaps) == 2, 3000); /* the first ring of each */
+	WAIT_FOR(get(&h, &h.gaps) == 2); /* the first ring of each */
 	doorbell_ring(b, "x", "a:1");
-	WAIT_FOR(get(&h, &h.changed) == 1, 1000);
+	WAIT_FOR(get(&h, &h.changed) == 1);
 	doorbell_ring(c, "x", "a:2");
-	WAIT_FOR(get(&h, &h.changed) == 2, 1000);
+	WAIT_FOR(get(&h, &h.changed) == 2);
 	assert_int_equal(get(&h, &h.gaps), 2);
 	doorbell_unlisten(l);
 	doorbell_close(b);
