@@ -23,8 +23,9 @@ static const struct pg_col page_cols[] = {
 		.name = nm,                                                                                   \
 		.sql = "SELECT l.id, (extract(epoch FROM l.changed_at) * 1000)::bigint AS changed_at, l.actor," \
 		       " l.request_id, l.action, l.table_name, l.row_id, l.before::text AS before,"           \
-		       " l.after::text AS after, encode(s.hash, 'hex') AS hash"                               \
-		       " FROM ${schema}.audit_log l LEFT JOIN ${schema}.audit_sealed s ON s.id = l.id"         \
+		       " l.after::text AS after, (SELECT encode(b.hash, 'hex') FROM ${schema}.audit_batch b"    \
+		       " WHERE (b.epoch, b.xid, b.id) >= (l.epoch, l.xid, l.id)"                               \
+		       " ORDER BY b.epoch, b.xid, b.id LIMIT 1) AS hash FROM ${schema}.audit_log l"            \
 		       " WHERE l.id < $1::bigint AND " where                                                  \
 		       " AND ($3::text IS NULL OR l.table_name = $3) AND ($4::text IS NULL OR l.row_id = $4)" \
 		       " AND ($5::text IS NULL OR l.request_id = $5) AND ($6::text IS NULL OR l.actor = $6)"  \

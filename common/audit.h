@@ -1,6 +1,6 @@
 /*
  * The audit log: who changed which row, when, from what to what. Written by triggers (audit_attach in a migration), so that
- * no code can forget it; the runtime role can neither change nor bypass it. Committed rows are chained by hash.
+ * no code can forget it; the runtime role can neither change nor bypass it. Committed rows are chained by hash, in batches.
  */
 #ifndef SOUK_AUDIT_H
 #define SOUK_AUDIT_H
@@ -18,7 +18,7 @@ struct audit_row {
 	int64_t id, changed_at; /* ms */
 	const char *actor, *request_id, *action, *table_name, *row_id;
 	const char *before, *after; /* JSON; NULL when there was none */
-	const char *hash;	    /* hex; NULL until sealed */
+	const char *hash;	    /* of the batch that seals it, hex; NULL until then */
 };
 /* Newest first. */
 MUST_CHECK enum err_code audit_page(struct pg *, const struct audit_filter *, int32_t limit, struct arena *,

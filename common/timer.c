@@ -38,7 +38,7 @@ static enum err_code in_chunks(struct pg_pool *pool, struct arena *a, chunk_fn *
 
 static enum err_code seal_chunk(struct pg *pg, struct arena *a, int64_t *done_r, struct err *e)
 {
-	return audit_seal(pg, 500, a, done_r, e);
+	return audit_seal(pg, 2000, a, done_r, e);
 }
 
 static enum err_code outbox_chunk(struct pg *pg, struct arena *a, int64_t *done_r, struct err *e)
@@ -61,7 +61,7 @@ static enum err_code idem_chunk(struct pg *pg, struct arena *a, int64_t *done_r,
 
 static enum err_code job_seal(void *svc, struct arena *a, struct err *e)
 {
-	return in_chunks(svc, a, seal_chunk, 500, e);
+	return in_chunks(svc, a, seal_chunk, 2000, e);
 }
 
 static enum err_code job_outbox(void *svc, struct arena *a, struct err *e)
