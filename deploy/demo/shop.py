@@ -23,12 +23,12 @@ class Shop:
     @classmethod
     def of_run_dir(cls, run_dir, patience=0):
         with open(os.path.join(run_dir, "ports.json")) as f:
-            ports = json.load(f)["ports"]
+            found = json.load(f)
         with open(os.path.join(run_dir, "keys", "local.json")) as f:
             keys = json.load(f)
-        at = "http://127.0.0.1:{}".format
-        return cls(at(ports["http"]), at(ports["mail"]), at(ports["sandbox"]), keys.get("pay_publishable_key"),
-                   patience)
+        hosts = found.get("hosts", {})  # in containers each part has a name of its own
+        urls = [f"http://{hosts.get(name, '127.0.0.1')}:{found['ports'][name]}" for name in ("http", "mail", "sandbox")]
+        return cls(*urls, keys.get("pay_publishable_key"), patience)
 
     def guest(self):
         return Rest(self.url, patience=self.patience)
