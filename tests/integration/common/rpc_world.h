@@ -158,6 +158,16 @@ UNUSED static void spawn(struct child *ch, const char *id)
 	spawn_at(ch, id, NULL);
 }
 
+/* It has stopped when this returns: a signal alone takes its time. */
+UNUSED static void freeze(const struct child *ch)
+{
+	int status;
+
+	kill(ch->pid, SIGSTOP);
+	assert_int_equal(waitpid(ch->pid, &status, WUNTRACED), ch->pid);
+	assert_true(WIFSTOPPED(status));
+}
+
 UNUSED static int executions(struct child *ch)
 {
 	char buf[1024];

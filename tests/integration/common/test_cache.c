@@ -160,10 +160,10 @@ static void test_time_to_live(void **state)
 	bool found;
 
 	(void)state;
-	assert_int_equal(cache_set(c, key, text("x"), 60, &e), OK);
+	assert_int_equal(cache_set(c, key, text("x"), 1500, &e), OK);
 	assert_int_equal(cache_get(c, key, arena, &val, &found, &e), OK);
 	assert_true(found);
-	WAIT_FOR(cache_get(c, key, arena, &val, &found, &e) == OK && !found, 2000);
+	WAIT_FOR(cache_get(c, key, arena, &val, &found, &e) == OK && !found, 20000);
 	cache_close(c);
 }
 
@@ -218,7 +218,7 @@ static void test_scripts(void **state)
 	(void)state;
 	start_redis(&r);
 	c = open_cache(r.url, 2, 500);
-	WAIT_FOR(set_works(c), 5000);
+	WAIT_FOR(set_works(c), 20000);
 	assert_int_equal(cache_del(c, &key, 1, &e), OK);
 	assert_int_equal(cache_eval(c, &script, &key, 1, &by, 1, ints, 2, &e), OK);
 	assert_int_equal(ints[0], 5);
@@ -229,7 +229,7 @@ static void test_scripts(void **state)
 	/* A new process does not know the script. */
 	stop_redis(&r);
 	launch(&r);
-	WAIT_FOR(set_works(c), 5000);
+	WAIT_FOR(set_works(c), 20000);
 	err_clear(&e);
 	assert_int_equal(cache_del(c, &key, 1, &e), OK);
 	assert_int_equal(cache_eval(c, &script, &key, 1, &by, 1, ints, 2, &e), OK);
@@ -249,16 +249,16 @@ static void test_killed_and_back(void **state)
 	(void)state;
 	start_redis(&r);
 	c = open_cache(r.url, 4, 300);
-	WAIT_FOR(set_works(c), 5000);
+	WAIT_FOR(set_works(c), 20000);
 	stop_redis(&r);
 	assert_int_equal(cache_set(c, "k", text("v"), 0, &e), E_UNAVAILABLE);
 	assert_false(cache_up(c));
 	start = mono_ms();
 	for (i = 0; i < 1000; i++)
 		assert_int_equal(cache_set(c, "k", text("v"), 0, &e), E_UNAVAILABLE);
-	assert_true(mono_ms() - start < 500); /* most were not even tried */
+	assert_true(mono_ms() - start < 3000); /* most were not even tried */
 	launch(&r);
-	WAIT_FOR(set_works(c), 5000);
+	WAIT_FOR(set_works(c), 20000);
 	assert_true(cache_up(c));
 	cache_close(c);
 	stop_redis(&r);
@@ -273,10 +273,10 @@ static void test_restart_costs_nobody(void **state)
 	start_redis(&r);
 	c = open_cache(r.url, 4, 300);
 	probe = open_cache(r.url, 1, 300);
-	WAIT_FOR(set_works(c), 5000);
+	WAIT_FOR(set_works(c), 20000);
 	stop_redis(&r);
 	launch(&r);
-	WAIT_FOR(set_works(probe), 5000);
+	WAIT_FOR(set_works(probe), 20000);
 	/* The idle connection is dead, a fresh one works: the caller sees nothing. */
 	assert_true(set_works(c));
 	cache_close(c);
@@ -292,17 +292,18 @@ static void test_frozen(void **state)
 
 	(void)state;
 	start_redis(&r);
-	c = open_cache(r.url, 4, 150);
-	WAIT_FOR(set_works(c), 5000);
+	c = open_cache(r.url, 4, 1000);
+	WAIT_FOR(set_works(c), 20000);
 	kill(r.pid, SIGSTOP);
+	assert_int_equal(waitpid(r.pid, NULL, WUNTRACED), r.pid); /* it takes its time */
 	start = mono_ms();
 	assert_false(set_works(c));
-	assert_in_range(mono_ms() - start, 100, 700);
+	assert_in_range(mono_ms() - start, 900, 5000);
 	start = mono_ms();
 	assert_false(set_works(c));
-	assert_true(mono_ms() - start < 50);
+	assert_true(mono_ms() - start < 900); /* not tried again for now */
 	kill(r.pid, SIGCONT);
-	WAIT_FOR(set_works(c), 5000);
+	WAIT_FOR(set_works(c), 20000);
 	cache_close(c);
 	stop_redis(&r);
 }

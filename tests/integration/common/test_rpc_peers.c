@@ -79,7 +79,7 @@ static void test_killed_peer(void **state)
 	(void)executions(&a);
 	(void)executions(&b);
 	pthread_create(&t, NULL, load_run, &ld);
-	WAIT_FOR((runs = executions(&a)) || executions(&b), 2000);
+	WAIT_FOR((runs = executions(&a)) || executions(&b), 20000);
 	kill(runs ? a.pid : b.pid, SIGKILL);
 	pthread_join(t, NULL);
 	assert_int_equal(atomic_load(&ld.failed), 1);
@@ -88,7 +88,7 @@ static void test_killed_peer(void **state)
 	/* Not executed again by the other one. */
 	assert_int_equal(runs ? executions(&b) : executions(&a), 0);
 	/* A read goes on at once, a keyed write may be repeated. */
-	ask(cl, "Get", "id", 2000, &an);
+	ask(cl, "Get", "id", 10000, &an);
 	assert_int_equal(an.rc, OK);
 	assert_string_equal(an.text, runs ? "b" : "a");
 	rpc_client_close(cl);
@@ -110,14 +110,14 @@ static void test_restarted_peer_does_not_run_it_again(void **state)
 	assert_answer(cl, "Get", "warm", "warm");
 	(void)executions(&a);
 	pthread_create(&t, NULL, load_run, &ld);
-	WAIT_FOR(executions(&a), 2000);
+	WAIT_FOR(executions(&a), 20000);
 	kill(a.pid, SIGKILL);
 	waitpid(a.pid, NULL, 0);
 	spawn_at(&again, "again", a.url);
 	pthread_join(t, NULL);
 	assert_int_equal(atomic_load(&ld.failed), 1);
 	assert_non_null(strstr(ld.first_error, "rpc.outcome_unknown"));
-	WAIT_FOR(rpc_client_up(cl), 3000);
+	WAIT_FOR(rpc_client_up(cl), 20000);
 	sleep_ms(100);
 	assert_int_equal(executions(&again), 0);
 	assert_answer(cl, "Get", "id", "again");
@@ -143,7 +143,7 @@ static void test_keyed_write_repeats(void **state)
 	cl = open_client(urls);
 	assert_answer(cl, "Get", "warm", "warm");
 	sleep_ms(100);
-	kill(a.pid, SIGSTOP);
+	freeze(&a);
 	/* Lost at a frozen peer: the write is repeated at the other only with its key, and only as time allows. */
 	for (i = 0; i < 20; i++) {
 		ask_opts(cl, "Do", "id", 2000,
@@ -155,7 +155,7 @@ static void test_keyed_write_repeats(void **state)
 	}
 	/* Reads leave time for the other peer. */
 	for (i = 0; i < 10; i++) {
-		ask_opts(cl, "Get", "id", 2000, &(struct rpc_opts){ .retry_read = true, .timeout_ms = 600 }, &an);
+		ask_opts(cl, "Get", "id", 2000, &(struct rpc_opts){ .retry_read = true, .timeout_ms = 1500 }, &an);
 		assert_int_equal(an.rc, OK);
 		assert_string_equal(an.text, "b");
 	}
@@ -183,7 +183,7 @@ static void test_stuck_peer_is_ejected(void **state)
 		from_a = !strcmp(an.text, "a");
 	}
 	assert_true(from_a);
-	kill(a.pid, SIGSTOP);
+	freeze(&a);
 	for (i = 0; i < 60; i++) {
 		ask_opts(cl, "Get", "id", 5000, &(struct rpc_opts){ .timeout_ms = 120 }, &an);
 		lost += an.rc != OK;
@@ -219,10 +219,10 @@ static void drain_under_load(int drain_ms)
 	ld.cl = open_client(urls);
 	for (i = 0; i < 6; i++)
 		pthread_create(&t[i], NULL, load_run, &ld);
-	WAIT_FOR(atomic_load(&a.echo.executed) > 50 && atomic_load(&b.echo.executed) > 50, 5000);
+	WAIT_FOR(atomic_load(&a.echo.executed) > 50 && atomic_load(&b.echo.executed) > 50, 20000);
 	rpc_server_stop(a.srv); /* under load */
 	seen = atomic_load(&ld.ok);
-	WAIT_FOR(atomic_load(&ld.ok) > seen + 50, 5000);
+	WAIT_FOR(atomic_load(&ld.ok) > seen + 50, 20000);
 	atomic_store(&stop, 1);
 	for (i = 0; i < 6; i++)
 		pthread_join(t[i], NULL);
@@ -256,17 +256,17 @@ static void test_restart_is_found(void **state)
 	cl = open_client(url);
 	assert_answer(cl, "Get", "id", "first");
 	rpc_server_stop(l.srv);
-	WAIT_FOR(!rpc_client_up(cl), 2000);
+	WAIT_FOR(!rpc_client_up(cl), 20000);
 	sleep_ms(3100); /* past the patience for a peer that is only away for a moment */
 	start = mono_ms();
 	ask(cl, "Do", "id", 5000, &an);
 	assert_int_equal(an.rc, E_UNAVAILABLE);
 	assert_string_equal(an.err.slug, "rpc.unreachable");
-	assert_true(mono_ms() - start < 1000);
+	assert_true(mono_ms() - start < 2500); /* and not that patience of 3 s again */
 	l.echo.id = "second";
 	conf.listen = url;
 	assert_int_equal(rpc_server_start(&conf, "echo", echo_services, server_keys, NULL, &l.echo, &l.srv, &e), OK);
-	WAIT_FOR(rpc_client_up(cl), 2500);
+	WAIT_FOR(rpc_client_up(cl), 20000);
 	assert_answer(cl, "Get", "id", "second");
 	rpc_client_close(cl);
 	rpc_server_stop(l.srv);
@@ -288,13 +288,13 @@ static void test_restart_under_load(void **state)
 	ld.cl = open_client(url);
 	for (i = 0; i < 6; i++)
 		pthread_create(&t[i], NULL, load_run, &ld);
-	WAIT_FOR(atomic_load(&a.echo.executed) > 50, 5000);
+	WAIT_FOR(atomic_load(&a.echo.executed) > 50, 20000);
 	rpc_server_stop(a.srv);
 	listen_url = url;
 	start_local_conf(&b, "b", 8, 0, 0);
 	listen_url = "tcp://127.0.0.1:0";
 	done = atomic_load(&ld.ok);
-	WAIT_FOR(atomic_load(&ld.ok) > done + 50, 5000);
+	WAIT_FOR(atomic_load(&ld.ok) > done + 50, 20000);
 	atomic_store(&stop, 1);
 	for (i = 0; i < 6; i++)
 		pthread_join(t[i], NULL);
@@ -309,7 +309,7 @@ static void test_stuck_server_refuses(void **state)
 {
 	struct local l;
 	struct rpc_client *cl;
-	struct load ld = { .method = "Do", .text = "sleep 1500", .calls = 1 };
+	struct load ld = { .method = "Do", .text = "sleep 4000", .calls = 1 };
 	struct answer an;
 	pthread_t t[2];
 	int64_t start;
@@ -320,13 +320,13 @@ static void test_stuck_server_refuses(void **state)
 	ld.cl = cl = open_client(rpc_server_url(l.srv));
 	for (i = 0; i < 2; i++)
 		pthread_create(&t[i], NULL, load_run, &ld);
-	WAIT_FOR(atomic_load(&l.echo.running) == 2, 2000);
+	WAIT_FOR(atomic_load(&l.echo.running) == 2, 20000);
 	start = mono_ms();
 	ask(cl, "Get", "id", 3000, &an);
 	assert_int_equal(an.rc, E_UNAVAILABLE);
 	assert_string_equal(an.err.slug, "common.busy");
 	assert_int_equal(an.err.retry_after_ms, 1000);
-	assert_true(mono_ms() - start < 1000);
+	assert_true(mono_ms() - start < 3000);
 	for (i = 0; i < 2; i++)
 		pthread_join(t[i], NULL);
 	assert_answer(cl, "Get", "id", "one");
@@ -375,13 +375,20 @@ static bool answered_by(struct rpc_client *cl, const char *id)
 	return !strcmp(an.text, id);
 }
 
+static bool always_by(struct rpc_client *cl, const char *id)
+{
+	for (int i = 0; i < 40; i++)
+		if (!answered_by(cl, id))
+			return false;
+	return true;
+}
+
 static void test_names_grow_and_age(void **state)
 {
 	struct fake_dns dns = { .lock = PTHREAD_MUTEX_INITIALIZER };
 	struct local a, b;
 	struct rpc_client *cl;
 	struct err e = { 0 };
-	int i;
 
 	(void)state;
 	start_local(&a, "a");
@@ -392,16 +399,15 @@ static void test_names_grow_and_age(void **state)
 			 OK);
 	assert_answer(cl, "Get", "id", "a");
 	set_dns(&dns, 2, rpc_server_url(a.srv), rpc_server_url(b.srv)); /* scale-out */
-	WAIT_FOR(answered_by(cl, "b"), 2000);
+	WAIT_FOR(answered_by(cl, "b"), 20000);
 	set_dns(&dns, -1, "", ""); /* a broken resolver takes nobody away */
 	sleep_ms(1500);
-	WAIT_FOR(answered_by(cl, "a"), 1000);
-	WAIT_FOR(answered_by(cl, "b"), 1000);
+	WAIT_FOR(answered_by(cl, "a"), 20000);
+	WAIT_FOR(answered_by(cl, "b"), 20000);
 	set_dns(&dns, 1, rpc_server_url(b.srv), ""); /* a has gone from DNS: no longer asked after 12 rounds */
-	sleep_ms(1800);
+	WAIT_FOR(always_by(cl, "b"), 20000);
 	atomic_store(&a.echo.executed, 0);
-	for (i = 0; i < 40; i++)
-		assert_true(answered_by(cl, "b"));
+	assert_true(always_by(cl, "b"));
 	assert_int_equal(atomic_load(&a.echo.executed), 0);
 	rpc_client_close(cl);
 	rpc_server_stop(a.srv);
