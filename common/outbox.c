@@ -86,10 +86,10 @@ enum err_code outbox_put(struct pg *pg, const char *agg_type, const char *agg_id
 	p = arena_alloc(a, bytes.len + 1);
 	(void)protobuf_c_message_pack(payload, p);
 	bytes.data = p;
-	code = pg_exec(pg, &put_stmt,
-		       PG_ARGS(P((const char *)id), P(agg_type), P(agg_id), P(agg_version), P(type), P(bytes),
-			       P(log_ctx_traceparent())),
-		       NULL, e);
+	code = pg_later(pg, &put_stmt,
+			PG_ARGS(P((const char *)id), P(agg_type), P(agg_id), P(agg_version), P(type), P(bytes),
+				P(log_ctx_traceparent())),
+			e);
 	arena_free(a);
 	if (code)
 		return code;

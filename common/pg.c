@@ -181,6 +181,24 @@ enum err_code pg_exec(struct pg *pg, const struct pg_stmt *st, const struct pg_p
 	return OK;
 }
 
+enum err_code pg_later(struct pg *pg, const struct pg_stmt *st, const struct pg_param *p, size_t n, struct err *e)
+{
+	const struct pg_plan *plan = pg->pool ? pg_plans_find(&pg->pool->plans, st) : NULL;
+	struct bound b;
+
+	if (!pg->in_tx || !plan) /* nothing will follow, or what pg_exec refuses */
+		return pg_exec(pg, st, p, n, NULL, e);
+	if (!bind(&b, p, n))
+		return err_set(e, E_INTERNAL, "pg.statement", "%s: too many or too large parameters", st->name);
+	if (pg_queue(pg,
+		     &(struct pg_wire){ .name = pg->pool->pooler ? NULL : st->name, .sql = plan->sql, .n = (int)n,
+					.values = b.values, .lengths = b.lengths, .formats = b.formats },
+		     st->name, e))
+		return e->code;
+	pg->effects_queued = true;
+	return OK;
+}
+
 /* ---- rows ---- */
 static int nibble(char c)
 {

@@ -99,6 +99,12 @@ struct pg_param pg_p_i64_array(struct arena *a, const int64_t *v, size_t n);
 MUST_CHECK enum err_code pg_exec(struct pg *, const struct pg_stmt *, const struct pg_param *, size_t,
 				 int64_t *affected_r, struct err *);
 
+/*
+ * As pg_exec in a transaction, for a statement whose outcome decides nothing: it is sent together with the next one, at
+ * the latest with COMMIT, and a failure of it is the failure of that one (of the savepoint, inside pg_savepoint).
+ */
+MUST_CHECK enum err_code pg_later(struct pg *, const struct pg_stmt *, const struct pg_param *, size_t, struct err *);
+
 /* All rows, as an array of the row struct in the arena (NULL and 0 when none). */
 MUST_CHECK enum err_code pg_rows(struct pg *, const struct pg_stmt *, const struct pg_param *, size_t,
 				 struct arena *, void *rows_r, size_t *n_r, struct err *);
@@ -156,7 +162,7 @@ struct pg_actor {		/* who is written into the audit log by the triggers */
 typedef enum err_code pg_tx_fn(struct pg *, void *arg, struct err *);
 
 /*
- * Borrows a connection, BEGIN + actor settings in one round trip, fn, COMMIT. fn failing rolls back and its error
+ * Borrows a connection, BEGIN + actor settings in one round trip with fn's first statement, COMMIT. fn failing rolls back and its error
  * is returned; E_RETRY runs fn again from the start, up to 5 times with jitter, within the deadline. fn must
  * therefore have no effect outside the transaction. READ COMMITTED. A COMMIT whose outcome is unknown
  * (connection lost) is E_UNAVAILABLE "pg.outcome_unknown"; a connection lost before COMMIT was sent has certainly

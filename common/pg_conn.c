@@ -1,101 +1,9 @@
-/* One connection: opening it, sending to it, what its failures mean, and the faults that tests inject. */
+/* One connection: opening it, and what its failures mean. */
 #include "common/pg_internal.h"
 
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
-
-static _Atomic int fault_left;
-static _Atomic int fault_kind;
-
-void pg_fault_inject(enum pg_fault kind, int n)
-{
-	atomic_store(&fault_kind, (int)kind);
-	atomic_store(&fault_left, n);
-}
-
-static bool fault_due(void)
-{
-	return atomic_load_explicit(&fault_left, memory_order_relaxed) > 0 && atomic_fetch_sub(&fault_left, 1) == 1;
-}
-
-static void drop(struct pg *pg)
-{
-	int fd = PQsocket(pg->c);
-
-	if (fd >= 0)
-		(void)shutdown(fd, SHUT_RDWR);
-}
-
-static bool send_it(struct pg *pg, const struct pg_wire *w)
-{
-	if (w->simple)
-		return PQsendQuery(pg->c, w->sql) == 1;
-	if (w->name)
-		return PQsendQueryPrepared(pg->c, w->name, w->n, w->values, w->lengths, w->formats, 0) == 1;
-	return PQsendQueryParams(pg->c, w->sql, w->n, NULL, w->values, w->lengths, w->formats, 0) == 1;
-}
-
-/* All answers are read; the first error wins, else the last one. */
-static PGresult *collect(struct pg *pg)
-{
-	PGresult *keep = NULL, *r;
-
-	while ((r = PQgetResult(pg->c))) {
-		ExecStatusType st = keep ? PQresultStatus(keep) : PGRES_COMMAND_OK;
-
-		if (keep && st != PGRES_COMMAND_OK && st != PGRES_TUPLES_OK) {
-			PQclear(r);
-			continue;
-		}
-		PQclear(keep);
-		keep = r;
-		if (PQresultStatus(r) == PGRES_COPY_IN || PQresultStatus(r) == PGRES_COPY_OUT ||
-		    PQresultStatus(r) == PGRES_COPY_BOTH) { /* nobody here speaks COPY; leave it by hanging up */
-			drop(pg);
-			break;
-		}
-	}
-	return keep;
-}
-
-PGresult *pg_wire(struct pg *pg, const struct pg_wire *w)
-{
-	PGresult *r = NULL;
-	int kind = -1;
-
-	pg->constraint[0] = pg->fault[0] = '\0';
-	if (!pg->c || pg->lost)
-		return NULL;
-	if (fault_due())
-		kind = atomic_load(&fault_kind);
-	if (kind == PG_FAULT_RETRY || kind == PG_FAULT_ERROR) {
-		(void)snprintf(pg->fault, sizeof(pg->fault), "%s", kind == PG_FAULT_RETRY ? "40001" : "XX000");
-		return PQmakeEmptyPGresult(pg->c, PGRES_FATAL_ERROR);
-	}
-	if (kind == PG_FAULT_DROP_BEFORE)
-		drop(pg);
-	if (send_it(pg, w)) {
-		if (kind == PG_FAULT_DROP_AFTER_SEND) {
-			while (PQflush(pg->c) > 0)
-				;
-			drop(pg);
-		} else {
-			r = collect(pg);
-		}
-	}
-	if (PQstatus(pg->c) == CONNECTION_BAD || kind == PG_FAULT_DROP_AFTER_SEND) {
-		pg->lost = true;
-		if (pg->pool)
-			metric_add(pg->pool->m_lost, 1);
-		PQclear(r);
-		return NULL;
-	}
-	if (!r)	/* refused by libpq before anything was sent: too many parameters, no memory */
-		r = PQmakeEmptyPGresult(pg->c, PGRES_FATAL_ERROR);
-	return r;
-}
 
 /* ---- what a failure means ---- */
 struct sqlstate_row {
@@ -137,6 +45,8 @@ enum err_code pg_fail(struct pg *pg, const PGresult *r, const char *what, struct
 	const char *constraint = r ? PQresultErrorField(r, PG_DIAG_CONSTRAINT_NAME) : NULL;
 	const struct sqlstate_row *row;
 
+	if (pg->blamed)
+		what = pg->blamed;
 	if (!r)
 		return err_set(e, E_UNAVAILABLE, "pg.unavailable", "%s: connection lost", what);
 	if (!state && pg->fault[0])
@@ -279,7 +189,8 @@ void pg_close_conn(struct pg *pg)
 	PQfinish(pg->c);
 	pg->c = NULL;
 	pg->lost = pg->in_tx = pg->committing = pg->marked = false;
-	pg->n_notes = 0;
+	pg->effects_queued = false;
+	pg->n_notes = pg->n_queued = 0;
 }
 
 bool pg_alive(struct pg *pg)

@@ -11,6 +11,7 @@
 
 #define PG_PARAMS_MAX	64
 #define PG_NOTES_MAX	256
+#define PG_QUEUE_MAX	16
 #define PG_WAIT_DEFAULT 10000 /* ms, for a deadline of 0 */
 
 /* A statement as this pool sends it. */
@@ -49,6 +50,10 @@ struct pg {
 	bool in_tx;
 	bool committing; /* COMMIT is on its way */
 	bool marked;
+	const char *queued[PG_QUEUE_MAX]; /* names of what was sent and not answered yet */
+	size_t n_queued;
+	bool effects_queued; /* more than transaction control is among them */
+	const char *blamed; /* the queued statement that failed */
 	bool unlisted; /* a statement outside the table may run, unprepared */
 	char constraint[64];
 	char fault[6]; /* SQLSTATE of an injected failure */
@@ -104,6 +109,12 @@ struct pg_wire {
 	bool simple;
 };
 PGresult *pg_wire(struct pg *, const struct pg_wire *);
+/*
+ * Leaves w (no script; what names it in errors, static) to the next round trip of this connection, whose pg_wire answers
+ * with its failure; pg_flush makes that round trip at once. Only inside a transaction.
+ */
+MUST_CHECK enum err_code pg_queue(struct pg *, const struct pg_wire *w, const char *what, struct err *);
+MUST_CHECK enum err_code pg_flush(struct pg *, struct err *);
 /* Turns a failed result (NULL: lost) into e and remembers the constraint. */
 enum err_code pg_fail(struct pg *, const PGresult *, const char *what, struct err *);
 /* Rolls back what a borrower left open. */

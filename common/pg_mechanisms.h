@@ -12,5 +12,6 @@ extern const struct pg_stmt *const inbox_stmts[];
 extern const struct pg_stmt *const lease_stmts[];
 extern const struct pg_stmt *const node_stmts[];
 extern const struct pg_stmt *const outbox_stmts[];
+extern const struct pg_stmt *const tx_stmts[];
 
 #endif

@@ -4,11 +4,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/buf.h"
+#include "common/check.h"
 #include "common/crypto.h"
+#include "common/pg_mechanisms.h"
 #include "common/timeutil.h"
 
 #define ATTEMPTS 5
+#define ACTOR_MAX 201
 
 static _Thread_local int open_tx; /* of this thread */
 
@@ -17,47 +19,58 @@ bool pg_in_tx(void)
 	return open_tx > 0;
 }
 
-static void add_literal(struct pg *pg, struct buf *b, const char *s)
+/* As much of s as fits, or a word for what is not UTF-8: nothing of ours. */
+static const char *actor_text(const char *s, char out[ACTOR_MAX])
 {
-	char *lit = PQescapeLiteral(pg->c, s, strnlen(s, 200));
+	size_t n = strnlen(s, ACTOR_MAX - 1);
 
-	buf_str(b, lit ? lit : "'invalid'"); /* not UTF-8: nothing of ours */
-	PQfreemem(lit);
+	memcpy(out, s, n);
+	out[n] = '\0';
+	return utf8_valid(out, n) ? out : "invalid";
 }
 
-static enum err_code set_actor(struct pg *pg, const char *before, const struct pg_actor *who, struct err *e)
-{
-	struct buf b;
-	enum err_code code;
+static const struct pg_stmt actor_stmt = {
+	.name = "tx_actor",
+	.sql = "SELECT pg_catalog.set_config('souk.actor', $1, true), pg_catalog.set_config('souk.request_id', $2, true)",
+};
+const struct pg_stmt *const tx_stmts[] = { &actor_stmt, NULL };
 
-	buf_init(&b, 2048);
-	buf_str(&b, before);
-	buf_str(&b, "SELECT pg_catalog.set_config('souk.actor', ");
-	add_literal(pg, &b, who && who->actor && *who->actor ? who->actor : "system");
-	buf_str(&b, ", true), pg_catalog.set_config('souk.request_id', ");
-	add_literal(pg, &b, who && who->request_id ? who->request_id : "");
-	buf_str(&b, ", true)");
-	code = pg_simple(pg, buf_cstr(&b), *before ? "BEGIN" : "actor", NULL, e);
-	buf_free(&b);
-	return code;
+static enum err_code set_actor(struct pg *pg, const struct pg_actor *who, struct err *e)
+{
+	const struct pg_plan *plan = pg->pool && !pg->pool->pooler ? pg_plans_find(&pg->pool->plans, &actor_stmt) : NULL;
+	char actor[ACTOR_MAX], request[ACTOR_MAX];
+	const char *values[] = { actor_text(who && who->actor && *who->actor ? who->actor : "system", actor),
+				 actor_text(who && who->request_id ? who->request_id : "", request) };
+	const int zero[] = { 0, 0 };
+
+	return pg_queue(pg,
+			&(struct pg_wire){ .name = plan ? actor_stmt.name : NULL, .sql = actor_stmt.sql, .n = 2,
+					   .values = values, .lengths = zero, .formats = zero },
+			"actor", e);
 }
 
+static enum err_code queue_word(struct pg *pg, const char *sql, struct err *e)
+{
+	return pg_queue(pg, &(struct pg_wire){ .sql = sql }, sql, e);
+}
+
+/* Sent with the first statement. */
 static enum err_code begin(struct pg *pg, const struct pg_actor *who, struct err *e)
 {
 	if (!pg->c)
 		return err_set(e, E_UNAVAILABLE, "pg.unavailable", "BEGIN: not connected");
-	if (set_actor(pg, "BEGIN; ", who, e))
+	if (queue_word(pg, "BEGIN", e))
 		return e->code;
 	pg->in_tx = true;
 	open_tx++;
-	return OK;
+	return set_actor(pg, who, e);
 }
 
 enum err_code pg_tx_actor(struct pg *pg, const struct pg_actor *who, struct err *e)
 {
 	if (!pg->in_tx)
 		return err_set(e, E_INTERNAL, "pg.actor", "no transaction is open");
-	return set_actor(pg, "", who, e);
+	return set_actor(pg, who, e);
 }
 
 static void left(struct pg *pg)
@@ -70,6 +83,8 @@ static void rollback(struct pg *pg)
 {
 	struct err ignored = { 0 };
 
+	if (pg_flush(pg, &ignored))
+		err_clear(&ignored);
 	if (!pg->lost && pg_simple(pg, "ROLLBACK", "ROLLBACK", NULL, &ignored))
 		pg->lost = true; /* whatever it is, nobody else gets this connection */
 	pg->marked = false;
@@ -90,7 +105,7 @@ static enum err_code commit(struct pg *pg, struct err *e)
 		return err_set(e, E_UNAVAILABLE, "pg.outcome_unknown", "connection lost at COMMIT");
 	}
 	if (code) { /* a deferred constraint, a serialization failure: rolled back by the server */
-		if (PQtransactionStatus(pg->c) == PQTRANS_IDLE)
+		if (pg->n_queued == 0 && PQtransactionStatus(pg->c) == PQTRANS_IDLE)
 			left(pg);
 		else
 			rollback(pg);
@@ -123,11 +138,13 @@ static enum err_code once(struct pg *pg, const struct pg_actor *who, pg_tx_fn *f
 
 	pg->marked = false;
 	pg->n_notes = 0;
-	if (begin(pg, who, e)) {
+	code = begin(pg, who, e);
+	if (code && !pg->in_tx) {
 		*again_r = pg->lost;
-		return e->code;
+		return code;
 	}
-	code = fn(pg, arg, e);
+	if (!code)
+		code = fn(pg, arg, e);
 	if (code) {
 		*again_r = pg->lost || code == E_RETRY;
 		rollback(pg);
@@ -196,13 +213,18 @@ enum err_code pg_savepoint(struct pg *pg, pg_tx_fn *fn, void *arg, struct err *e
 
 	if (!pg->in_tx)
 		return err_set(e, E_INTERNAL, "pg.savepoint", "no transaction is open");
-	if (pg_simple(pg, "SAVEPOINT souk", "SAVEPOINT", NULL, e))
+	/* What stands queued before belongs to the caller: its failure must not be undone with fn. */
+	if ((pg->effects_queued && pg_flush(pg, e)) || queue_word(pg, "SAVEPOINT souk", e))
 		return e->code;
 	code = fn(pg, arg, e);
+	if (!code) /* also answers for what fn left queued */
+		code = pg_simple(pg, "RELEASE SAVEPOINT souk", "RELEASE", NULL, e);
 	if (!code)
-		return pg_simple(pg, "RELEASE SAVEPOINT souk", "RELEASE", NULL, e);
+		return OK;
 	pg->n_notes = notes;
 	pg->marked = marked;
+	if (pg_flush(pg, &undo))
+		err_clear(&undo);
 	if (code == E_RETRY || pg->lost)
 		return code;
 	if (pg_simple(pg, "ROLLBACK TO SAVEPOINT souk; RELEASE SAVEPOINT souk", "ROLLBACK TO", NULL, &undo)) {

@@ -219,7 +219,8 @@ static void test_begin_lost(void **state)
 	(void)state;
 	pg_fault_inject(PG_FAULT_DROP_BEFORE, 1);
 	assert_int_equal(pg_tx(pool, 0, NULL, put, &s, &e), OK);
-	assert_int_equal(s.calls, 1);
+	assert_int_equal(s.calls, 2); /* BEGIN went with the first statement, which met the loss */
+	assert_int_equal(items(), 1);
 }
 
 static enum err_code put_twice(struct pg *pg, void *arg, struct err *e)
@@ -405,6 +406,74 @@ static void test_savepoint_and_hooks(void **state)
 	assert_string_equal(notes, "t:good ");
 }
 
+struct later {
+	const char *id[3]; /* put without waiting */
+	bool look, savepoint;
+	enum err_code looked;
+};
+
+static enum err_code put_later(struct pg *pg, void *arg, struct err *e)
+{
+	struct later *l = arg;
+	struct text_row *row = NULL;
+	bool found = false;
+
+	for (size_t i = 0; i < ARRAY_LEN(l->id) && l->id[i]; i++)
+		if (pg_later(pg, &add, PG_ARGS(P(l->id[i])), e))
+			return e->code;
+	if (!l->look)
+		return OK;
+	l->looked = pg_row(pg, &look, PG_ARGS(P(l->id[0])), a, &row, &found, e);
+	if (!l->looked && !found)
+		return err_set(e, E_INTERNAL, "test.order", "sent out of order");
+	return l->looked;
+}
+
+static enum err_code later_in_savepoint(struct pg *pg, void *arg, struct err *e)
+{
+	struct err undone = { 0 };
+	struct later *l = arg;
+
+	if (pg_later(pg, &add, PG_ARGS(P("before")), e))
+		return e->code;
+	l->looked = pg_savepoint(pg, put_later, l, &undone);
+	return pg_later(pg, &add, PG_ARGS(P("after")), e);
+}
+
+/* What nobody waited for is done in order, and its failure is that of whoever waits next. */
+static void test_later(void **state)
+{
+	struct later fine = { .id = { "a", "b" }, .look = true }, again = { .id = { "c", "a" }, .look = true };
+	struct later at_commit = { .id = { "d", "a" } }, inside = { .id = { "e", "a" } };
+	struct err e = { 0 };
+
+	(void)state;
+	assert_int_equal(pg_tx(pool, 0, NULL, put_later, &fine, &e), OK);
+	assert_int_equal(items(), 2);
+	assert_int_equal(pg_tx(pool, 0, NULL, put_later, &again, &e), E_CONFLICT);
+	assert_int_equal(again.looked, E_CONFLICT);
+	assert_non_null(strstr(e.msg, "add: 23505"));
+	err_clear(&e);
+	assert_int_equal(pg_tx(pool, 0, NULL, put_later, &at_commit, &e), E_CONFLICT);
+	err_clear(&e);
+	assert_int_equal(items(), 2);
+	assert_int_equal(pg_tx(pool, 0, NULL, later_in_savepoint, &inside, &e), OK);
+	assert_int_equal(inside.looked, E_CONFLICT);
+	assert_int_equal(items(), 4); /* a, b, before, after */
+}
+
+/* A reason to try again met while queueing: nothing is committed, so all is done once more. */
+static void test_later_retry(void **state)
+{
+	struct later l = { .id = { "a", "b", "c" } };
+	struct err e = { 0 };
+
+	(void)state;
+	pg_fault_inject(PG_FAULT_RETRY, 5); /* BEGIN, who, a, b, c */
+	assert_int_equal(pg_tx(pool, 0, NULL, put_later, &l, &e), OK);
+	assert_int_equal(items(), 3);
+}
+
 /* pg_return with something open: the next borrower gets a clean connection. */
 static void test_abandoned(void **state)
 {
@@ -433,6 +502,8 @@ int main(void)
 		cmocka_unit_test_setup(test_serialization, empty),
 		cmocka_unit_test_setup(test_nested, empty),
 		cmocka_unit_test_setup(test_savepoint_and_hooks, empty),
+		cmocka_unit_test_setup(test_later, empty),
+		cmocka_unit_test_setup(test_later_retry, empty),
 		cmocka_unit_test_setup(test_abandoned, empty),
 	};
 
