@@ -300,19 +300,30 @@ enum err_code catalog_db_availability(struct pg *pg, struct arena *a, const char
 
 static const struct pg_stmt sold_add = {
 	.name = "sold_add",
-	.sql = "INSERT INTO catalog.sold_day AS d (product_id, qty) SELECT id, $2::integer FROM catalog.product WHERE id = $1"
-	       " ON CONFLICT (product_id, day) DO UPDATE SET qty = d.qty + excluded.qty",
+	.sql = "INSERT INTO catalog.sold_new (product_id, qty) VALUES ($1, $2::integer)",
 };
-static const struct pg_stmt sold_sum = {
-	.name = "sold_sum",
-	.sql = "UPDATE catalog.product SET sold_30d = greatest(sold_30d + $2::integer, 0) WHERE id = $1",
+static const struct pg_stmt sold_count = {
+	.name = "sold_count",
+	.sql = "WITH took AS (DELETE FROM catalog.sold_new n WHERE n.ctid = ANY (ARRAY(SELECT m.ctid FROM catalog.sold_new m"
+	       " LIMIT $1::integer)) RETURNING n.product_id, n.day, n.qty),"
+	       " known AS (SELECT t.product_id, t.day, sum(t.qty) AS qty FROM took t JOIN catalog.product p ON p.id = t.product_id"
+	       " GROUP BY t.product_id, t.day),"
+	       " days AS (INSERT INTO catalog.sold_day AS d (product_id, day, qty) SELECT k.product_id, k.day,"
+	       " least(k.qty, 2147483647) FROM known k ON CONFLICT (product_id, day)"
+	       " DO UPDATE SET qty = least(d.qty::bigint + excluded.qty, 2147483647)),"
+	       " sums AS (SELECT k.product_id, sum(k.qty) AS qty FROM known k GROUP BY k.product_id)"
+	       " UPDATE catalog.product p SET sold_30d = least(p.sold_30d + s.qty, 2147483647) FROM sums s"
+	       " WHERE p.id = s.product_id",
 };
 
 enum err_code catalog_db_sold(struct pg *pg, const char *product_id, int32_t qty, struct err *e)
 {
-	if (pg_exec(pg, &sold_add, PG_ARGS(P(product_id), P(qty)), NULL, e))
-		return e->code;
-	return pg_exec(pg, &sold_sum, PG_ARGS(P(product_id), P(qty)), NULL, e);
+	return pg_exec(pg, &sold_add,  PG_ARGS(P(product_id), P(qty)), NULL, e);
+}
+
+enum err_code catalog_db_sold_count(struct pg *pg, int32_t limit, struct err *e)
+{
+	return pg_exec(pg, &sold_count, PG_ARGS(P(limit)), NULL, e);
 }
 
 static const struct pg_stmt sold_forget = {
@@ -355,6 +366,6 @@ const struct pg_stmt *const catalog_db_edit_stmts[] = {
 	&product_add,	  &product_touch,   &product_patch, &product_status, &free_skus,	 &import_hash,
 	&categories_drop, &categories_add,  &refresh,	    &variant_add,    &variant_patch,	 &variant_count,
 	&price_base_put,  &price_sale_add,  &price_del,	    &media_put,	     &media_del,	 &refs,
-	&availability_set, &availability_product, &sold_add, &sold_sum,	     &sold_forget,	 &price_edges,
+	&availability_set, &availability_product, &sold_add,  &sold_count,	     &sold_forget,	 &price_edges,
 	NULL,
 };

@@ -634,17 +634,65 @@ static enum err_code deliver_tx(struct pg *pg, void *arg, struct err *e)
 	return err_set(e, E_INTERNAL, "common.internal", "no handler of %s", ev->type);
 }
 
-static void stock_told(const char *variant, const char *availability, int64_t seq)
+static void deliver(struct inbox_event ev)
 {
-	Events__V1__StockChanged m = EVENTS__V1__STOCK_CHANGED__INIT;
-	struct inbox_event ev = { .type = "stock.changed", .agg_version = seq, .msg = &m.base };
 	const struct pg_actor who = { "system", "" };
 	struct err e = { 0 };
 
-	m.variant_id = (char *)variant;
-	m.availability = (char *)availability;
 	if (pg_tx(w.svc.pool, INT64_MAX, &who, deliver_tx, &ev, &e))
 		fail_msg("%s %s", e.slug, e.msg);
+}
+
+static void stock_told(const char *variant, const char *availability, int64_t seq)
+{
+	Events__V1__StockChanged m = EVENTS__V1__STOCK_CHANGED__INIT;
+
+	m.variant_id = (char *)variant;
+	m.availability = (char *)availability;
+	deliver((struct inbox_event){ .type = "stock.changed", .agg_version = seq, .msg = &m.base });
+}
+
+static void run_job(const char *name)
+{
+	struct arena *a = arena_new("job", 1 << 20);
+	const struct timer_job *job = catalog_jobs;
+	struct err e = { 0 };
+
+	while (job->name && strcmp(job->name, name) != 0)
+		job++;
+	assert_non_null(job->name);
+	if (job->fn(&w.svc, a, &e))
+		fail_msg("%s: %s %s", name, e.slug, e.msg);
+	arena_free(a);
+}
+
+/* Sales are noted one by one and counted together, each once; what is no product of ours counts nowhere. */
+static void test_sold(void **state)
+{
+	Events__V1__OrderPlaced m = EVENTS__V1__ORDER_PLACED__INIT;
+	Events__V1__OrderLine one = EVENTS__V1__ORDER_LINE__INIT, two = one, *lines[] = { &one, &two };
+	Catalog__V1__Product *p = NULL;
+
+	(void)state;
+	MUST(create(w.vendor[0], "Seller", "SELLER", 700, true, &p, &why_));
+	one.product_id = p->id;
+	two.product_id = (char *)"prd_01jd00000000000000000000zz";
+	one.has_qty = two.has_qty = true;
+	one.qty = 3;
+	two.qty = 1;
+	m.n_lines = 2;
+	m.lines = lines;
+	for (int i = 0; i < 3; i++)
+		deliver((struct inbox_event){ .type = "order.placed", .msg = &m.base });
+	assert_int_equal(pg_fixture_i64(w.fx, "SELECT sold_30d FROM catalog.product WHERE id = '%s'", p->id), 0);
+	run_job("sold_count");
+	run_job("sold_count");
+	assert_int_equal(pg_fixture_i64(w.fx, "SELECT sold_30d FROM catalog.product WHERE id = '%s'", p->id), 9);
+	assert_int_equal(pg_fixture_i64(w.fx, "SELECT sum(qty) FROM catalog.sold_day WHERE product_id = '%s'", p->id), 9);
+	assert_int_equal(pg_fixture_i64(w.fx, "SELECT count(*) FROM catalog.sold_new"), 0);
+	pg_fixture_sql(w.fx, "UPDATE catalog.sold_day SET day = current_date - 31 WHERE product_id = '%s'", p->id);
+	run_job("sold_decay");
+	assert_int_equal(pg_fixture_i64(w.fx, "SELECT sold_30d FROM catalog.product WHERE id = '%s'", p->id), 0);
 }
 
 static void test_availability(void **state)
@@ -696,7 +744,7 @@ int main(void)
 		cmocka_unit_test(test_reviews),	      cmocka_unit_test(test_import_jsonl),
 		cmocka_unit_test(test_import_csv),    cmocka_unit_test(test_import_errors),
 		cmocka_unit_test(test_import_hostile), cmocka_unit_test(test_import_exact),
-		cmocka_unit_test(test_availability),
+		cmocka_unit_test(test_availability),  cmocka_unit_test(test_sold),
 	};
 
 	return cmocka_run_group_tests_name("catalog", tests, open_world, close_world);
