@@ -196,6 +196,7 @@ struct attempt { /* what stays the same over the attempts of one call */
 	char method[96];
 	struct rpc_body body;
 	int64_t deadline;
+	bool lost; /* the answer of one was: it may have been executed */
 	struct err err;
 };
 
@@ -249,10 +250,31 @@ static void fill_env(struct attempt *at, const char *method)
 	}
 }
 
+static bool untrusted(const Common__V1__Reply *r)
+{
+	return r->code == E_DENIED && r->slug && !strcmp(r->slug, "rpc.untrusted");
+}
+
 static bool refused_unseen(const Common__V1__Reply *r)
 {
-	return r->code == E_UNAVAILABLE && r->slug &&
-	       (!strcmp(r->slug, "common.draining") || !strcmp(r->slug, "common.busy"));
+	return untrusted(r) || (r->code == E_UNAVAILABLE && r->slug &&
+				(!strcmp(r->slug, "common.draining") || !strcmp(r->slug, "common.busy")));
+}
+
+/*
+ * Nobody took it. An attempt before that one may have been executed; and a peer that does not believe us (its key, its
+ * clock) is no refusal of what the client asked for.
+ */
+static enum err_code turned_away(struct attempt *at, const Common__V1__Reply *r, struct err *e)
+{
+	if (at->lost)
+		return err_set(e, E_UNAVAILABLE, "rpc.outcome_unknown", "an answer of %s was lost, then %s", at->cl->callee,
+			       r->slug);
+	if (untrusted(r))
+		return err_set(e, E_UNAVAILABLE, "rpc.unreachable", "%s does not trust this process: keys or clocks differ",
+			       at->cl->callee);
+	rpc_reply_to_err(r, e);
+	return e->code;
 }
 
 /* A read that may be repeated leaves half of its time for another peer, when one is connected. */
@@ -291,7 +313,6 @@ static enum outcome try_once(struct attempt *at, int i, int64_t left, int round,
 static enum err_code attempts(struct attempt *at, Common__V1__Reply **reply_r)
 {
 	const bool repeatable = at->opts->retry_read || at->env.idempotency_key;
-	bool was_lost = false;
 	int round, i = -1;
 
 	for (round = 0; round < ATTEMPTS; round++) {
@@ -305,12 +326,12 @@ static enum err_code attempts(struct attempt *at, Common__V1__Reply **reply_r)
 					       at->cl->callee);
 		i = pick(at->cl, i, at->deadline);
 		if (i < 0)
-			return was_lost ? at->err.code
+			return at->lost ? at->err.code
 					: err_set(&at->err, E_UNAVAILABLE, "rpc.unreachable", "no connection to %s",
 						  at->cl->callee);
 		left = at->deadline - mono_ms();
 		oc = try_once(at, i, left > 1 ? left : 1, round, &reply);
-		if (oc == GOT_REPLY && reply && was_lost && reply->slug && !strcmp(reply->slug, "idem.in_flight"))
+		if (oc == GOT_REPLY && reply && at->lost && reply->slug && !strcmp(reply->slug, "idem.in_flight"))
 			return err_set(&at->err, E_UNAVAILABLE, "rpc.outcome_unknown", "%s still works on it",
 				       at->cl->callee);
 		if (oc == GOT_REPLY) {
@@ -321,9 +342,9 @@ static enum err_code attempts(struct attempt *at, Common__V1__Reply **reply_r)
 				rpc_peer_refused(at->cl->states[i], mono_ms());
 			continue;
 		}
-		if (oc == LOST && (was_lost || !repeatable))
+		if (oc == LOST && (at->lost || !repeatable))
 			return at->err.code;
-		was_lost = was_lost || oc == LOST;
+		at->lost = at->lost || oc == LOST;
 		*reply_r = NULL;
 	}
 	return *reply_r ? OK : at->err.code;
@@ -394,6 +415,8 @@ static enum err_code do_call(struct rpc_client *cl, struct call *c, const char *
 	rc = attempts(&at, &reply);
 	if (rc) {
 		err_copy(&c->err, &at.err);
+	} else if (refused_unseen(reply)) {
+		rc = turned_away(&at, reply, &c->err);
 	} else if (reply->has_code && reply->code) {
 		rpc_reply_to_err(reply, &c->err);
 		rc = c->err.code;

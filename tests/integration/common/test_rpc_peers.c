@@ -126,6 +126,49 @@ static void test_restarted_peer_does_not_run_it_again(void **state)
 	reap(&again);
 }
 
+static void *kill_when_executing(void *arg)
+{
+	struct child *a = arg;
+
+	WAIT_FOR(executions(a), 20000);
+	kill(a->pid, SIGKILL);
+	return NULL;
+}
+
+/* What one peer may have executed is not undone by the other one's refusal to look at it. */
+static void test_lost_and_then_turned_away(void **state)
+{
+	static const uint8_t fingerprint[32], zeros[32];
+	struct rpc_keys *keys = server_keys, *wrong = rpc_keys_new("echo");
+	struct child a;
+	struct local b;
+	struct rpc_client *cl;
+	struct answer an;
+	pthread_t t;
+	char urls[300];
+
+	(void)state;
+	rpc_keys_add(wrong, "tester", "echo", zeros);
+	spawn(&a, "a");
+	server_keys = wrong;
+	start_local(&b, "b");
+	server_keys = keys;
+	snprintf(urls, sizeof(urls), "%s,%s", a.url, rpc_server_url(b.srv));
+	cl = open_client(urls);
+	assert_answer(cl, "Get", "warm", "warm");
+	(void)executions(&a);
+	pthread_create(&t, NULL, kill_when_executing, &a);
+	ask_opts(cl, "Do", "sleep 5000", 8000, &(struct rpc_opts){ .idem_key = "k", .fingerprint = fingerprint }, &an);
+	pthread_join(t, NULL);
+	assert_int_equal(an.rc, E_UNAVAILABLE);
+	assert_string_equal(an.err.slug, "rpc.outcome_unknown");
+	assert_int_equal(atomic_load(&b.echo.executed), 0);
+	rpc_client_close(cl);
+	reap(&a);
+	rpc_server_stop(b.srv);
+	rpc_keys_free(wrong);
+}
+
 static void test_keyed_write_repeats(void **state)
 {
 	static const uint8_t fingerprint[32];
@@ -438,6 +481,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(test_killed_peer),
 		cmocka_unit_test(test_restarted_peer_does_not_run_it_again),
 		cmocka_unit_test(test_keyed_write_repeats),
+		cmocka_unit_test(test_lost_and_then_turned_away),
 		cmocka_unit_test(test_stuck_peer_is_ejected),
 		cmocka_unit_test(test_drain_loses_nothing),
 		cmocka_unit_test(test_restart_is_found),
