@@ -23,10 +23,11 @@ static enum err_code make_cart(struct cart_change *ch, struct pg *pg, struct car
 		ch->new_token = arena_strdup(c->arena, token);
 		hash = cart_token_hash(c->arena, token);
 	}
-	if (cart_db_make(pg, c->arena, arena_strdup(c->arena, id), user, hash, row_r, e))
+	if (cart_db_make(pg, c->arena, arena_strdup(c->arena, id), user, hash, ch->currency, row_r, e))
 		return e->code;
+	ch->fresh = strcmp((*row_r)->id, id) == 0;
 	/* Who said that there is no cart is too late when another call has made one meanwhile. */
-	if (ch->if_match && *ch->if_match && strcmp((*row_r)->id, id) != 0)
+	if (ch->if_match && *ch->if_match && !ch->fresh)
 		return cart_stale(c->arena, *row_r, e);
 	return OK;
 }
@@ -39,6 +40,8 @@ static enum err_code told(struct cart_change *ch, struct pg *pg, const struct ca
 
 	if (cart_db_lines(pg, ch->c->arena, cart->id, &lines, &n, e))
 		return e->code;
+	ch->is.lines = lines;
+	ch->is.n = n;
 	m.cart_id = (char *)cart->id;
 	m.user_id = (char *)cart->user_id;
 	m.variant_ids = arena_alloc(ch->c->arena, (n + 1) * sizeof(*m.variant_ids));
@@ -47,15 +50,37 @@ static enum err_code told(struct cart_change *ch, struct pg *pg, const struct ca
 	return outbox_put(pg, "cart", cart->id, cart->version, "cart.changed", &m.base, e);
 }
 
+/* A cart that was made just now is ours alone, and its version 1 is this change. */
+static enum err_code lock_cart(struct cart_change *ch, struct pg *pg, struct cart_row *cart, int64_t version,
+			       struct cart_row **locked_r, struct err *e)
+{
+	bool found = false;
+
+	*locked_r = cart;
+	if (ch->fresh)
+		return OK;
+	if (cart_db_touch(pg, ch->c->arena, cart->id, version > 0 ? version : -1, locked_r, &found, e))
+		return e->code;
+	return found ? OK : cart_stale(ch->c->arena, cart, e);
+}
+
+static enum err_code keep(struct cart_change *ch, struct pg *pg, struct cart_row *cart, struct err *e)
+{
+	ch->is.cart = cart;
+	cart->currency = ch->currency;
+	ch->is.n_coupons = 0;
+	return ch->fresh ? OK : cart_db_coupons(pg, ch->c->arena, cart->id, &ch->is.coupons, &ch->is.n_coupons, e);
+}
+
 static enum err_code change_tx(struct pg *pg, void *arg, struct err *e)
 {
 	struct cart_change *ch = arg;
 	struct call *c = ch->c;
 	struct cart_row *cart = NULL, *locked = NULL;
 	int64_t version = -1;
-	bool found = false;
 
 	ch->new_token = NULL;
+	ch->fresh = false;
 	if (cart_find(c, pg, ch->token, &cart, e))
 		return e->code;
 	if (ch->if_match && *ch->if_match) {
@@ -67,11 +92,9 @@ static enum err_code change_tx(struct pg *pg, void *arg, struct err *e)
 		return err_set(e, E_NOT_FOUND, "cart.not_found", "no cart yet");
 	if (!cart && make_cart(ch, pg, &cart, e))
 		return e->code;
-	if (cart_db_touch(pg, c->arena, cart->id, version > 0 ? version : -1, &locked, &found, e))
-		return e->code;
-	if (!found)
-		return cart_stale(c->arena, cart, e);
-	if (ch->fn(ch, pg, locked, e) || cart_db_free_currency(pg, locked->id, e) || told(ch, pg, locked, e))
+	if (lock_cart(ch, pg, cart, version, &locked, e) || ch->fn(ch, pg, locked, e) ||
+	    (!ch->asked && cart_db_free_currency(pg, locked->id, e)) || (ch->asked && keep(ch, pg, locked, e)) ||
+	    told(ch, pg, locked, e))
 		return e->code;
 	ch->cart_id = locked->id;
 	idem_resource(c, locked->id);
@@ -100,7 +123,7 @@ enum err_code cart_change_run(struct cart_change *ch, Cart__V1__CartView *out)
 	ch->cart_id = idem_resume(c);
 	if (!ch->cart_id && call_tx(c, CALL_TX_FIRST, change_tx, ch))
 		return c->err.code;
-	if (cart_view(c, ch->cart_id, out))
+	if (ch->is.cart ? cart_view_of(c, &ch->is, ch->asked, out) : cart_view(c, ch->cart_id, out))
 		return c->err.code;
 	out->cart_token = (char *)ch->new_token;
 	if (c->idem_key && *c->idem_key)

@@ -4,7 +4,7 @@
 
 #include "cart.pb-c.h"
 #include "common/call.h"
-#include "services/cart/cart_db.h"
+#include "services/cart/cart_view.h"
 
 struct cart_change {
 	struct call *c;
@@ -15,10 +15,18 @@ struct cart_change {
 	enum err_code (*fn)(struct cart_change *, struct pg *, const struct cart_row *, struct err *);
 	const void *in;
 	const void *extra;
+	const char *currency; /* of a cart that is made; NULL: none yet */
+	/*
+	 * What catalog and inventory said of the lines just now; set by a change that adds or sets one, which leaves the
+	 * cart in `currency`. The view then asks neither them nor the database again.
+	 */
+	const struct cart_asked *asked;
 
 	/* Set by cart_change_run. */
 	const char *cart_id;
 	const char *new_token; /* of a guest's cart made just now, else NULL */
+	bool fresh;	       /* made by this change */
+	struct cart_content is; /* with asked: what the change left */
 };
 
 /* Runs the change and fills the view; a failing fn leaves no trace. */

@@ -26,7 +26,7 @@ static const struct pg_stmt by_id = {
 };
 static const struct pg_stmt make = {
 	.name = "cart_make",
-	.sql = "INSERT INTO cart.cart AS c (id, user_id, token_hash) VALUES ($1, $2, $3::bytea)"
+	.sql = "INSERT INTO cart.cart AS c (id, user_id, token_hash, currency) VALUES ($1, $2, $3::bytea, $4)"
 	       " ON CONFLICT (user_id) WHERE state = 'open' DO UPDATE SET user_id = excluded.user_id"
 	       " RETURNING " CART_COLUMNS,
 	CART_ROW,
@@ -58,11 +58,11 @@ enum err_code cart_db_by_id(struct pg *pg, struct arena *a, const char *id, stru
 }
 
 enum err_code cart_db_make(struct pg *pg, struct arena *a, const char *id, const char *user_id,
-			   struct pg_bytes token_hash, struct cart_row **row_r, struct err *e)
+			   struct pg_bytes token_hash, const char *currency, struct cart_row **row_r, struct err *e)
 {
 	bool found = false;
 
-	if (pg_row(pg, &make, PG_ARGS(P(id), P(user_id), P(token_hash)), a, row_r, &found, e))
+	if (pg_row(pg, &make, PG_ARGS(P(id), P(user_id), P(token_hash), P(currency)), a, row_r, &found, e))
 		return e->code;
 	return found ? OK : err_set(e, E_INTERNAL, "common.internal", "no cart made");
 }
@@ -85,12 +85,12 @@ static const struct pg_stmt currency_free = {
 
 enum err_code cart_db_currency(struct pg *pg, const char *id, const char *currency, struct err *e)
 {
-	return pg_exec(pg, &currency_set, PG_ARGS(P(id), P(currency)), NULL, e);
+	return pg_later(pg, &currency_set, PG_ARGS(P(id), P(currency)), e);
 }
 
 enum err_code cart_db_free_currency(struct pg *pg, const char *id, struct err *e)
 {
-	return pg_exec(pg, &currency_free, PG_ARGS(P(id)), NULL, e);
+	return pg_later(pg, &currency_free, PG_ARGS(P(id)), e);
 }
 
 /* ---- lines ---- */
@@ -143,7 +143,7 @@ enum err_code cart_db_lines(struct pg *pg, struct arena *a, const char *cart_id,
 enum err_code cart_db_line_put(struct pg *pg, const char *id, const char *cart_id, const char *variant_id, int32_t qty,
 			       int64_t seen_minor, struct err *e)
 {
-	return pg_exec(pg, &line_put, PG_ARGS(P(id), P(cart_id), P(variant_id), P(qty), P(seen_minor)), NULL, e);
+	return pg_later(pg, &line_put, PG_ARGS(P(id), P(cart_id), P(variant_id), P(qty), P(seen_minor)), e);
 }
 
 enum err_code cart_db_line_set(struct pg *pg, const char *cart_id, const char *line_id, int32_t qty, int64_t seen_minor,
@@ -232,7 +232,7 @@ enum err_code cart_db_coupon_del(struct pg *pg, const char *cart_id, const char 
 
 enum err_code cart_db_coupons_clear(struct pg *pg, const char *cart_id, struct err *e)
 {
-	return pg_exec(pg, &coupons_clear, PG_ARGS(P(cart_id)), NULL, e);
+	return pg_later(pg, &coupons_clear, PG_ARGS(P(cart_id)), e);
 }
 
 enum err_code cart_db_coupons_copy(struct pg *pg, const char *from, const char *to, struct err *e)

@@ -24,20 +24,23 @@ MUST_CHECK enum err_code cart_db_by_token(struct pg *, struct arena *, struct pg
 					  struct cart_row **row_r, bool *found_r, struct err *);
 MUST_CHECK enum err_code cart_db_by_id(struct pg *, struct arena *, const char *id, struct cart_row **row_r,
 				       bool *found_r, struct err *);
-/* user_id or token_hash; of two that make a user's first cart at once, both get the same one. */
+/* user_id or token_hash; currency may be NULL. Of two that make a user's first cart at once, both get the same one. */
 MUST_CHECK enum err_code cart_db_make(struct pg *, struct arena *, const char *id, const char *user_id,
-				      struct pg_bytes token_hash, struct cart_row **row_r, struct err *);
+				      struct pg_bytes token_hash, const char *currency, struct cart_row **row_r,
+				      struct err *);
 /*
  * Locks the open cart and counts its version up, when it is `version` (-1: whatever it is). found_r false otherwise.
  */
 MUST_CHECK enum err_code cart_db_touch(struct pg *, struct arena *, const char *id, int64_t version,
 				       struct cart_row **row_r, bool *found_r, struct err *);
+/* What pg_later does: no answer is waited for. So do the others of this block and those marked (later). */
 MUST_CHECK enum err_code cart_db_currency(struct pg *, const char *id, const char *currency, struct err *);
 /* No lines left: the currency is free again. */
 MUST_CHECK enum err_code cart_db_free_currency(struct pg *, const char *id, struct err *);
 
 MUST_CHECK enum err_code cart_db_lines(struct pg *, struct arena *, const char *cart_id, struct line_row **rows_r,
 				       size_t *n_r, struct err *);
+/* (later) */
 MUST_CHECK enum err_code cart_db_line_put(struct pg *, const char *id, const char *cart_id, const char *variant_id,
 					  int32_t qty, int64_t seen_minor, struct err *);
 MUST_CHECK enum err_code cart_db_line_set(struct pg *, const char *cart_id, const char *line_id, int32_t qty,
@@ -54,6 +57,7 @@ MUST_CHECK enum err_code cart_db_coupons(struct pg *, struct arena *, const char
 MUST_CHECK enum err_code cart_db_coupon_put(struct pg *, const char *cart_id, const char *code, struct err *);
 MUST_CHECK enum err_code cart_db_coupon_del(struct pg *, const char *cart_id, const char *code, bool *found_r,
 					    struct err *);
+/* (later) */
 MUST_CHECK enum err_code cart_db_coupons_clear(struct pg *, const char *cart_id, struct err *);
 MUST_CHECK enum err_code cart_db_coupons_copy(struct pg *, const char *from, const char *to, struct err *);
 

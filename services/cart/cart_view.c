@@ -175,14 +175,63 @@ static void view_ask(struct view *v)
 	err_clear(&c->err);
 }
 
+/* A variant that catalog does not know looks like one that was not asked about, and is asked about again. */
+static bool knows_all(const struct cart_asked *asked, const struct cart_content *is)
+{
+	if (!asked || !asked->variants || !asked->available)
+		return false;
+	for (size_t i = 0; i < is->n; i++)
+		if (!cart_remote_variant(asked->variants, is->lines[i].variant_id))
+			return false;
+	return true;
+}
+
+static void view_head(struct view *v, const struct cart_content *is)
+{
+	Cart__V1__CartView *out = v->out;
+	struct arena *a = v->c->arena;
+
+	out->has_item_count = true;
+	out->id = (char *)is->cart->id;
+	out->currency = (char *)is->cart->currency;
+	out->has_version = out->has_updated_at = true;
+	out->version = is->cart->version;
+	out->updated_at = is->cart->updated_at;
+	out->hdr_etag = (char *)cart_etag(a, is->cart->id, is->cart->version);
+	out->coupon_codes = arena_alloc(a, (is->n_coupons + 1) * sizeof(*out->coupon_codes));
+	for (size_t i = 0; i < is->n_coupons; i++)
+		out->coupon_codes[out->n_coupon_codes++] = (char *)is->coupons[i].code;
+}
+
+enum err_code cart_view_of(struct call *c, const struct cart_content *is, const struct cart_asked *asked,
+			   Cart__V1__CartView *out)
+{
+	struct view v = { .c = c, .out = out, .cart = is->cart, .lines = is->lines, .n = is->n };
+	struct money subtotal;
+
+	view_head(&v, is);
+	if (!v.n)
+		return OK;
+	if (knows_all(asked, is)) {
+		v.variants = asked->variants;
+		v.available = asked->available;
+	} else {
+		view_ask(&v);
+	}
+	out->lines = arena_alloc(c->arena, v.n * sizeof(*out->lines));
+	out->problems = arena_alloc(c->arena, 3 * v.n * sizeof(*out->problems));
+	if (money_make(0, v.cart->currency, &subtotal, &c->err))
+		return c->err.code;
+	for (size_t i = 0; i < v.n; i++)
+		if (view_line(&v, &v.lines[i], &subtotal))
+			return c->err.code;
+	out->subtotal = money_to_pb(c->arena, subtotal);
+	return OK;
+}
+
 enum err_code cart_view(struct call *c, const char *cart_id, Cart__V1__CartView *out)
 {
-	struct view v = { .c = c, .out = out };
-	struct cart_row *cart = NULL;
-	struct line_row *lines = NULL;
-	struct coupon_row *coupons = NULL;
-	struct money subtotal;
-	size_t n_coupons = 0;
+	struct cart_content is = { 0 };
 	bool found = false;
 	struct pg *pg;
 	enum err_code code;
@@ -194,37 +243,15 @@ enum err_code cart_view(struct call *c, const char *cart_id, Cart__V1__CartView 
 	}
 	if (call_pg(c, &pg))
 		return c->err.code;
-	code = cart_db_by_id(pg, c->arena, cart_id, &cart, &found, &c->err);
+	code = cart_db_by_id(pg, c->arena, cart_id, &is.cart, &found, &c->err);
 	if (!code && found)
-		code = cart_db_lines(pg, c->arena, cart_id, &lines, &v.n, &c->err);
+		code = cart_db_lines(pg, c->arena, cart_id, &is.lines, &is.n, &c->err);
 	if (!code && found)
-		code = cart_db_coupons(pg, c->arena, cart_id, &coupons, &n_coupons, &c->err);
+		code = cart_db_coupons(pg, c->arena, cart_id, &is.coupons, &is.n_coupons, &c->err);
 	pg_return(pg);
 	if (code)
 		return code;
 	if (!found)
 		return err_set(&c->err, E_NOT_FOUND, "cart.not_found", "%s", cart_id);
-	v.cart = cart;
-	v.lines = lines;
-	out->id = (char *)cart->id;
-	out->currency = (char *)cart->currency;
-	out->has_version = out->has_updated_at = true;
-	out->version = cart->version;
-	out->updated_at = cart->updated_at;
-	out->hdr_etag = (char *)cart_etag(c->arena, cart->id, cart->version);
-	out->coupon_codes = arena_alloc(c->arena, (n_coupons + 1) * sizeof(*out->coupon_codes));
-	for (size_t i = 0; i < n_coupons; i++)
-		out->coupon_codes[out->n_coupon_codes++] = (char *)coupons[i].code;
-	if (!v.n)
-		return OK;
-	view_ask(&v);
-	out->lines = arena_alloc(c->arena, v.n * sizeof(*out->lines));
-	out->problems = arena_alloc(c->arena, 3 * v.n * sizeof(*out->problems));
-	if (money_make(0, cart->currency, &subtotal, &c->err))
-		return c->err.code;
-	for (size_t i = 0; i < v.n; i++)
-		if (view_line(&v, &lines[i], &subtotal))
-			return c->err.code;
-	out->subtotal = money_to_pb(c->arena, subtotal);
-	return OK;
+	return cart_view_of(c, &is, NULL, out);
 }

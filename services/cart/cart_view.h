@@ -3,7 +3,9 @@
 #define SOUK_CART_VIEW_H
 
 #include "cart.pb-c.h"
+#include "catalog.pb-c.h"
 #include "common/call.h"
+#include "inventory.pb-c.h"
 #include "services/cart/cart_db.h"
 
 /*
@@ -13,6 +15,25 @@
  */
 MUST_CHECK enum err_code cart_find(struct call *c, struct pg *pg, const char *token, struct cart_row **row_r,
 				   struct err *e);
+
+/* A cart as it is stored. */
+struct cart_content {
+	struct cart_row *cart;
+	struct line_row *lines;
+	size_t n;
+	struct coupon_row *coupons;
+	size_t n_coupons;
+};
+
+/* Answers about variants; NULL: not asked, or no answer. */
+struct cart_asked {
+	const Catalog__V1__VariantsReply *variants;
+	const Inventory__V1__AvailabilityReply *available;
+};
+
+/* Fills the view of what is already known; asks about the variants where `asked` is NULL or does not know all of them. */
+MUST_CHECK enum err_code cart_view_of(struct call *c, const struct cart_content *is, const struct cart_asked *asked,
+				      Cart__V1__CartView *out);
 
 /* Reads the cart again and fills the view; cart_id NULL gives the empty view. */
 MUST_CHECK enum err_code cart_view(struct call *c, const char *cart_id, Cart__V1__CartView *out);

@@ -41,22 +41,42 @@ static enum err_code cart_get(struct call *c, const Cart__V1__GetCartRequest *in
 /* ---- what the article costs and whether enough is left, before any transaction opens ---- */
 
 struct offer {
+	struct cart_asked asked;
 	const char *variant_id;
 	struct money price;
 	bool backorder;
 	int64_t left;
 };
 
-static enum err_code ask_offer(struct call *c, const char *variant_id, const char *currency, struct offer *o)
+/* All variants of the cart are asked about at once, so that its view need not ask again. */
+static const char **all_variants(struct call *c, const struct line_row *lines, size_t n, const char *variant_id,
+				 size_t *n_r)
+{
+	const char **ids = arena_array(c->arena, n + 1, sizeof(*ids));
+	size_t k = 0;
+
+	ids[k++] = variant_id;
+	for (size_t i = 0; i < n && n <= CART_LINES_MAX; i++)
+		if (strcmp(lines[i].variant_id, variant_id) != 0 && k < CART_LINES_MAX)
+			ids[k++] = lines[i].variant_id;
+	*n_r = k;
+	return ids;
+}
+
+static enum err_code ask_offer(struct call *c, const char *variant_id, const char *currency,
+			       const struct line_row *lines, size_t n, struct offer *o)
 {
 	Catalog__V1__VariantsReply *variants = NULL;
 	Inventory__V1__AvailabilityReply *available = NULL;
 	const Catalog__V1__VariantInfo *i;
 	const Inventory__V1__Availability *a;
+	size_t n_ids = 0;
+	const char **ids = all_variants(c, lines, n, variant_id, &n_ids);
 
-	if (cart_remote_variants(c, &variant_id, 1, currency, &variants) ||
-	    cart_remote_available(c, &variant_id, 1, &available))
+	if (cart_remote_variants(c, ids, n_ids, currency, &variants) ||
+	    cart_remote_available(c, ids, n_ids, &available))
 		return c->err.code;
+	o->asked = (struct cart_asked){ variants, available };
 	i = cart_remote_variant(variants, variant_id);
 	if (!i) {
 		err_detail(&c->err, "variant_id", NULL, "is not known");
@@ -84,9 +104,9 @@ static enum err_code enough(struct arena *arena, const struct offer *o, int32_t 
 	return err_set(e, E_CONFLICT, "cart.out_of_stock", "%s", o->variant_id);
 }
 
-/* The currency of the caller's cart, or NULL while it holds nothing. Also the line, when line_id is given. */
+/* The currency of the caller's cart, or NULL while it holds nothing, and its lines; line_r only with line_id. */
 static enum err_code peek(struct call *c, const char *token, const char *line_id, const char **currency_r,
-			  const struct line_row **line_r)
+			  struct line_row **lines_r, size_t *n_r, const struct line_row **line_r)
 {
 	struct cart_row *cart = NULL;
 	struct line_row *lines = NULL;
@@ -97,12 +117,14 @@ static enum err_code peek(struct call *c, const char *token, const char *line_id
 	if (call_pg(c, &pg))
 		return c->err.code;
 	code = cart_find(c, pg, token, &cart, &c->err);
-	if (!code && cart && line_id)
+	if (!code && cart)
 		code = cart_db_lines(pg, c->arena, cart->id, &lines, &n, &c->err);
 	pg_return(pg);
 	if (code)
 		return code;
 	*currency_r = cart ? cart->currency : NULL;
+	*lines_r = lines;
+	*n_r = n;
 	for (size_t i = 0; line_id && i < n; i++)
 		if (strcmp(lines[i].id, line_id) == 0)
 			return *line_r = &lines[i], OK;
@@ -122,7 +144,7 @@ static enum err_code add_line(struct cart_change *ch, struct pg *pg, const struc
 
 	if (cart->currency && strcmp(cart->currency, money_cur(&o->price)) != 0)
 		return err_set(e, E_CONFLICT, "cart.currency_mix", "%s into %s", money_cur(&o->price), cart->currency);
-	if (cart_db_lines(pg, ch->c->arena, cart->id, &lines, &n, e))
+	if (!ch->fresh && cart_db_lines(pg, ch->c->arena, cart->id, &lines, &n, e))
 		return e->code;
 	for (size_t i = 0; i < n; i++)
 		if (strcmp(lines[i].variant_id, o->variant_id) == 0)
@@ -136,7 +158,7 @@ static enum err_code add_line(struct cart_change *ch, struct pg *pg, const struc
 	if (enough(ch->c->arena, o, qty, e))
 		return e->code;
 	id_new("lin", id);
-	if (cart_db_currency(pg, cart->id, money_cur(&o->price), e))
+	if (!cart->currency && cart_db_currency(pg, cart->id, money_cur(&o->price), e))
 		return e->code;
 	return cart_db_line_put(pg, id, cart->id, o->variant_id, qty, money_minor(o->price), e);
 }
@@ -147,7 +169,9 @@ static enum err_code cart_add_item(struct call *c, const Cart__V1__AddItemReques
 	struct offer offer = { 0 };
 	struct cart_change ch = { .c = c, .token = in->hdr_cart_token, .if_match = in->hdr_if_match, .make = true,
 				  .fn = add_line, .in = in, .extra = &offer };
+	struct line_row *lines = NULL;
 	const char *currency = NULL;
+	size_t n = 0;
 
 	check_id(&c->err, "variant_id", in->variant_id, "var");
 	check_range(&c->err, "qty", in->qty, 1, CART_QTY_MAX);
@@ -157,14 +181,16 @@ static enum err_code cart_add_item(struct call *c, const Cart__V1__AddItemReques
 		return err_set(&c->err, E_INVALID, "common.invalid_input", "add item");
 	if (idem_resume(c)) /* done before: what is on offer today does not matter */
 		return cart_change_run(&ch, out);
-	if (peek(c, in->hdr_cart_token, NULL, &currency, NULL))
+	if (peek(c, in->hdr_cart_token, NULL, &currency, &lines, &n, NULL))
 		return c->err.code;
 	if (currency && in->currency && strcmp(currency, in->currency) != 0)
 		return err_set(&c->err, E_CONFLICT, "cart.currency_mix", "%s into %s", in->currency, currency);
 	if (!currency)
 		currency = in->currency ? in->currency : svc->conf->currency;
-	if (ask_offer(c, in->variant_id, currency, &offer))
+	if (ask_offer(c, in->variant_id, currency, lines, n, &offer))
 		return c->err.code;
+	ch.currency = money_cur(&offer.price);
+	ch.asked = &offer.asked;
 	return cart_change_run(&ch, out);
 }
 
@@ -188,7 +214,9 @@ static enum err_code cart_set_item(struct call *c, const Cart__V1__SetItemReques
 	struct cart_change ch = { .c = c, .token = in->hdr_cart_token, .if_match = in->hdr_if_match,
 				  .need_match = true, .fn = set_line, .in = in, .extra = &offer };
 	const struct line_row *line = NULL;
+	struct line_row *lines = NULL;
 	const char *currency = NULL;
+	size_t n = 0;
 
 	check_id(&c->err, "line_id", in->line_id, "lin");
 	if (!in->has_qty)
@@ -198,11 +226,15 @@ static enum err_code cart_set_item(struct call *c, const Cart__V1__SetItemReques
 		return err_set(&c->err, E_INVALID, "common.invalid_input", "set item");
 	if (idem_resume(c)) /* done before: the line may be gone by now */
 		return cart_change_run(&ch, out);
-	if (peek(c, in->hdr_cart_token, in->line_id, &currency, &line))
+	if (peek(c, in->hdr_cart_token, in->line_id, &currency, &lines, &n, &line))
 		return c->err.code;
-	if (in->qty > 0 && (ask_offer(c, line->variant_id, currency, &offer) ||
+	if (in->qty > 0 && (ask_offer(c, line->variant_id, currency, lines, n, &offer) ||
 			    (in->qty > line->qty && enough(c->arena, &offer, in->qty, &c->err))))
 		return c->err.code;
+	if (in->qty > 0) {
+		ch.currency = currency;
+		ch.asked = &offer.asked;
+	}
 	return cart_change_run(&ch, out);
 }
 
