@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
-# The runner behind `make -f Makefile.ci test|verify|bench|fuzz|docs`. Each step counts; the last line is
+# The runner behind `make -f Makefile.ci test|verify|nightly|bench|fuzz|docs|chaos|flash-sale|rolling`. Each step counts; the last line is
 # `N passed, N failed, N skipped`, and what did not run is named above it.
 #
-#	TEST_STEPS="lint unit"	only these steps of `test`: lint build docs clang unit integration python e2e
-#	VERIFY_STEPS="tsan fuzz"	only these steps of `verify`: tsan fuzz slow
+#	TEST_STEPS="lint unit"	only these steps of `test`: lint build docs clang unit integration python e2e chaos
+#	VERIFY_STEPS="tsan fuzz"	only these steps of `verify`: tsan fuzz slow chaos
+#	CHAOS_MINUTES=5 CHAOS_SEED=n	how long the chaos run is, and which one
 #	TEST_FILTER=regex	only ctest programs whose name matches
 #	E2E_BUILD=debug		the platform of the e2e step: debug (sanitizers, default) or release
 #	KEEP=1			keep the work folder
@@ -25,6 +26,7 @@ setarch -R true 2>/dev/null && fixed=(setarch -R)
 cleanup() {
 	trap - EXIT INT TERM
 	local dir
+	[[ ${chaos_pid:-} ]] && kill "$chaos_pid" 2>/dev/null && wait "$chaos_pid"
 	for dir in "$work"/e2e "$work"/verify; do
 		[[ -d $dir ]] && SOUK_RUN_DIR=$dir /usr/bin/python3 deploy/local/local.py down >/dev/null 2>&1
 		[[ -L $dir/pg ]] && rm -rf -- "$(readlink "$dir/pg")"
@@ -128,6 +130,32 @@ step_e2e() {
 	on_platform e2e "$build" "${E2E_DEMO_SCALE:-60}" 'tests/e2e/test_*.py'
 }
 
+# A minute, always the same plan; the clang step has built what it runs on.
+step_chaos() {
+	section "chaos: one minute of faults under load, then the books (Release flags)"
+	if run_quiet "$work/chaos-build.out" env CC=clang deploy/local/build.sh Release $clang platform; then
+		chaos_run chaos.py --build "$clang" --seconds "${CHAOS_SECONDS:-45}" --seed "${CHAOS_SEED:-1}" --gap 0.9
+	else
+		fail "clang Release build" "$work/chaos-build.out"
+	fi
+}
+
+# chaos_run PROGRAM ARGUMENTS: prints its report, counts its lines
+chaos_run() {
+	local program=$1 out
+	shift
+	out=$work/$(basename "$program").out
+	/usr/bin/python3 -u "tests/chaos/$program" "$@" >"$out" 2>&1 &
+	chaos_pid=$!
+	wait_with_progress $chaos_pid "$out" '^# .*'
+	local code=$?
+	chaos_pid=
+	add_counts "$out"
+	if ((code != 0)) && ! grep -q '^FAIL' "$out"; then
+		fail "tests/chaos/$program (exit code $code)" "$out"
+	fi
+}
+
 # on_platform LABEL BUILD DEMO_SCALE GLOB: starts a platform of its own, runs the tests on it, stops it, reads its logs
 on_platform() {
 	local label=$1 build=$2 scale=$3 glob=$4
@@ -151,7 +179,7 @@ on_platform() {
 
 do_test() {
 	local step
-	for step in ${TEST_STEPS:-lint build docs clang unit integration python e2e}; do
+	for step in ${TEST_STEPS:-lint build docs clang unit integration python e2e chaos}; do
 		"step_$step"
 	done
 }
@@ -185,9 +213,50 @@ verify_slow() {
 	fi
 }
 
+verify_chaos() {
+	do_chaos
+}
+
+do_chaos() {
+	section "chaos: ${CHAOS_MINUTES:-5} minutes of faults under load, then the books (Release)"
+	run_quiet "$work/rel.out" deploy/local/build.sh Release $release platform || { fail "Release build" "$work/rel.out"; return; }
+	chaos_run chaos.py --build "$release" --seconds $((${CHAOS_MINUTES:-5} * 60)) --seed "${CHAOS_SEED:-$RANDOM}"
+}
+
+do_nightly() {
+	export CHAOS_MINUTES=${CHAOS_MINUTES:-60} FUZZ_SECONDS=${FUZZ_SECONDS:-600}
+	do_verify
+	do_flash_sale
+	do_rolling
+}
+
+do_flash_sale() {
+	section "flash sale: ${FLASH_BUYERS:-10000} buyers, ${FLASH_UNITS:-100} units"
+	run_quiet "$work/rel.out" deploy/local/build.sh Release $release platform || { fail "Release build" "$work/rel.out"; return; }
+	chaos_run flash_sale.py --build "$release" --buyers "${FLASH_BUYERS:-10000}" --units "${FLASH_UNITS:-100}"
+}
+
+# Short: every request, the first calls of each kind.
+verify_torture() {
+	export TORTURE_MOST=${TORTURE_MOST:-12}
+	do_torture
+}
+
+do_torture() {
+	section "torture: the n-th call fails, n up to ${TORTURE_MOST:-400}"
+	run_quiet "$work/rel.out" deploy/local/build.sh Release $release platform || { fail "Release build" "$work/rel.out"; return; }
+	chaos_run ../torture/torture.py --build "$release" --most "${TORTURE_MOST:-400}"
+}
+
+do_rolling() {
+	section "rolling restarts: ${ROLLING_ROUNDS:-20} of each daemon, two replicas"
+	run_quiet "$work/rel.out" deploy/local/build.sh Release $release platform || { fail "Release build" "$work/rel.out"; return; }
+	chaos_run rolling.py --build "$release" --rounds "${ROLLING_ROUNDS:-20}"
+}
+
 do_verify() {
 	local step
-	for step in ${VERIFY_STEPS:-tsan fuzz slow}; do
+	for step in ${VERIFY_STEPS:-tsan fuzz slow chaos}; do
 		"verify_$step"
 	done
 }
@@ -237,5 +306,5 @@ do_docs() {
 	exit $?
 }
 
-"do_$what"
+"do_${what//-/_}"
 finish
