@@ -227,7 +227,7 @@ static const struct pg_stmt attempt_pi = {
 
 enum err_code checkout_db_attempt_pi(struct pg *pg, const char *checkout_id, int32_t n, const char *pi_id, struct err *e)
 {
-	return pg_exec(pg, &attempt_pi, PG_ARGS(P(checkout_id), P(n), P(pi_id)), NULL, e);
+	return pg_later(pg, &attempt_pi, PG_ARGS(P(checkout_id), P(n), P(pi_id)), e);
 }
 
 static const struct pg_stmt by_pi = {

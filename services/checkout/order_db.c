@@ -38,7 +38,7 @@ static const struct pg_stmt write_all = {
 enum err_code order_db_write(struct pg *pg, struct arena *a, const struct order_new *o, const struct vendor_new *v,
 			     const struct line_new *l, struct err *e)
 {
-	return pg_exec(pg, &write_all,
+	return pg_later(pg, &write_all,
 		       PG_ARGS(P(o->id), P(o->checkout_id), P(o->pi_id), P(o->reservation_key), P(o->user_id),
 			       P(o->currency), P(o->locale), P(o->shipping_name), P(o->subtotal), P(o->discount),
 			       P(o->shipping), P(o->tax), P(o->tax_added), P(o->total), P(o->item_count),
@@ -50,7 +50,7 @@ enum err_code order_db_write(struct pg *pg, struct arena *a, const struct order_
 			       N(l->qty, l->n), N(l->unit, l->n), N(l->subtotal, l->n), N(l->discount, l->n),
 			       N(l->tax, l->n), N(l->tax_added, l->n), N(l->tax_bp, l->n), N(l->total, l->n),
 			       N(l->commission_bp, l->n), N(l->commission, l->n)),
-		       NULL, e);
+		       e);
 }
 
 static const struct pg_stmt payment_put = {
@@ -62,7 +62,7 @@ static const struct pg_stmt payment_put = {
 enum err_code order_db_payment_put(struct pg *pg, const char *id, const char *checkout_id, const char *pi_id,
 				   const char *currency, int64_t captured, struct err *e)
 {
-	return pg_exec(pg, &payment_put, PG_ARGS(P(id), P(checkout_id), P(pi_id), P(currency), P(captured)), NULL, e);
+	return pg_later(pg, &payment_put, PG_ARGS(P(id), P(checkout_id), P(pi_id), P(currency), P(captured)), e);
 }
 
 /* Driven by the saga, not by the refund sweeper: next_at stays NULL. */
