@@ -36,7 +36,7 @@ static const struct pg_stmt export_ids = {
 static const struct pg_stmt export_walk = {
 	.name = "export_walk",
 	.sql = "SELECT " EXPORT_COLUMNS " WHERE p.id > $1 AND p.status = 'published' AND v.status = 'approved'"
-	       " ORDER BY p.id LIMIT $2::integer",
+	       " AND ($3::text IS NULL OR p.vendor_id = $3) ORDER BY p.id LIMIT $2::integer",
 	EXPORT_ROW,
 	.flags = PG_REPLICA,
 };
@@ -60,10 +60,10 @@ enum err_code catalog_db_export_ids(struct pg *pg, struct arena *a, const char *
 	return pg_rows(pg, &export_ids, PG_ARGS(pg_p_text_array(a, ids, n_ids)), a, rows_r, n_r, e);
 }
 
-enum err_code catalog_db_export_walk(struct pg *pg, struct arena *a, const char *after, int32_t limit,
-				     struct export_row **rows_r, size_t *n_r, struct err *e)
+enum err_code catalog_db_export_walk(struct pg *pg, struct arena *a, const char *after, const char *vendor_id,
+				     int32_t limit, struct export_row **rows_r, size_t *n_r, struct err *e)
 {
-	return pg_rows(pg, &export_walk, PG_ARGS(P(after), P(limit)), a, rows_r, n_r, e);
+	return pg_rows(pg, &export_walk, PG_ARGS(P(after), P(limit), P(vendor_id)), a, rows_r, n_r, e);
 }
 
 enum err_code catalog_db_export_count(struct pg *pg, struct arena *a, int64_t *n_r, struct err *e)

@@ -18,9 +18,9 @@ struct export_row {
 /* Of any status but deleted; in no order. */
 MUST_CHECK enum err_code catalog_db_export_ids(struct pg *, struct arena *, const char *const *ids, size_t n_ids,
 					       struct export_row **rows_r, size_t *n_r, struct err *);
-/* The published ones of approved vendors whose id is greater than after. */
-MUST_CHECK enum err_code catalog_db_export_walk(struct pg *, struct arena *, const char *after, int32_t limit,
-						struct export_row **rows_r, size_t *n_r, struct err *);
+/* The published ones of approved vendors whose id is greater than after; vendor_id NULL: anybody's. */
+MUST_CHECK enum err_code catalog_db_export_walk(struct pg *, struct arena *, const char *after, const char *vendor_id,
+						int32_t limit, struct export_row **rows_r, size_t *n_r, struct err *);
 MUST_CHECK enum err_code catalog_db_export_count(struct pg *, struct arena *, int64_t *n_r, struct err *);
 
 extern const struct pg_stmt *const catalog_db_export_stmts[];

@@ -121,9 +121,10 @@ static enum err_code rows_of(struct call *c, struct pg *pg, const Catalog__V1__E
 	if (!walk && catalog_db_export_ids(pg, c->arena, (const char *const *)in->product_ids, in->n_product_ids, &rows, &n,
 					   &c->err))
 		return c->err.code;
-	if (walk && catalog_db_export_walk(pg, c->arena, in->after ? in->after : "", limit, &rows, &n, &c->err))
+	if (walk && catalog_db_export_walk(pg, c->arena, in->after ? in->after : "", in->vendor_id, limit,
+					    &rows, &n, &c->err))
 		return c->err.code;
-	if (walk && (!in->after || !*in->after)) {
+	if (walk && !in->vendor_id && (!in->after || !*in->after)) {
 		out->has_total = true;
 		if (catalog_db_export_count(pg, c->arena, &out->total, &c->err))
 			return c->err.code;

@@ -1,0 +1,88 @@
+#include <stdlib.h>
+
+#include "common/conf.h"
+#include "common/rpc_server.h"
+#include "common/service.h"
+#include "services/search/dict.h"
+#include "services/search/known.h"
+#include "services/search/search.h"
+
+extern const struct migration search_migrations[];
+
+static const struct conf_key search_keys[] = {
+	DAEMON_KEYS(search_conf, "SEARCH", "7006", "7106", "7206"),
+	CONF(search_conf, catalog_url, "CATALOG_URL", "tcp://127.0.0.1:7002", 0, 0, 0, "where catalog serves"),
+	CONF(search_conf, catalog_bell_url, "CATALOG_BELL_URL", "tcp://127.0.0.1:7102", 0, 0, 0, "catalog's doorbell"),
+	CONF(search_conf, checkout_url, "CHECKOUT_URL", "tcp://127.0.0.1:7005", 0, 0, 0, "where checkout serves"),
+	CONF(search_conf, checkout_bell_url, "CHECKOUT_BELL_URL", "tcp://127.0.0.1:7105", 0, 0, 0,
+	     "checkout's doorbell"),
+	CONF(search_conf, lang, "SEARCH_LANGUAGE", "en", 2, 2, CONF_REQUIRED,
+	     "language of the catalogue's texts (ISO 639-1); after a change: soukctl search reindex"),
+	CONF(search_conf, currency, "SEARCH_CURRENCY", "USD", 3, 3, CONF_REQUIRED, "currency of readers that name none"),
+	CONF(search_conf, cache_s, "SEARCH_CACHE_S", "300", 0, 3600, 0, "life of a cached answer, s; 0: none"),
+	CONF_END,
+};
+
+static enum err_code open_peers(const struct search_conf *conf, const struct rpc_keys *keys, struct search_svc *svc,
+				struct rpc_client **checkout_r, struct err *e)
+{
+	if (rpc_client_open("search", "catalog", conf->catalog_url, conf->d.resolve_ms, keys, &svc->catalog, e))
+		return e->code;
+	return rpc_client_open("search", "checkout", conf->checkout_url, conf->d.resolve_ms, keys, checkout_r, e);
+}
+
+int main(int argc, char **argv)
+{
+	struct search_conf conf = { 0 };
+	struct search_svc svc = { .conf = &conf };
+	struct service base = { 0 };
+	struct rpc_client *checkout = NULL;
+	struct rpc_server *server = NULL;
+	struct inbox *inbox = NULL;
+	struct timers *timers = NULL;
+	struct err e = { 0 };
+	enum daemon_mode mode = daemon_init("search", argc, argv);
+
+	if (conf_load(search_keys, &conf, &e))
+		return daemon_fail(&e);
+	if (mode == DAEMON_PRINT_CONFIG)
+		return conf_print(search_keys, &conf), EXIT_SUCCESS;
+	if (daemon_apply(&conf.d, &e))
+		return daemon_fail(&e);
+	if (mode == DAEMON_HEALTH)
+		return rpc_health(&conf.d, "search");
+	if (mode == DAEMON_MIGRATE)
+		return migrate_run(daemon_migrate_dsn(&conf.d), "search", search_migrations, &e) ? daemon_fail(&e)
+												 : EXIT_SUCCESS;
+	if (mode == DAEMON_CHECK)
+		return service_check(&conf.d, "search", search_migrations, search_stmts, &e) ? daemon_fail(&e)
+											      : EXIT_SUCCESS;
+	if (service_open(&conf.d, "search", search_migrations, search_stmts, &base, &e))
+		return daemon_fail(&e);
+	svc.pool = base.pool;
+	svc.dict = dict_new();
+	svc.known = known_new();
+	if (cache_open(conf.d.redis_url, 4, 200, &svc.cache, &e) || open_peers(&conf, base.keys, &svc, &checkout, &e))
+		return daemon_fail(&e);
+	struct inbox_source sources[] = { { "catalog", svc.catalog, conf.catalog_bell_url },
+					  { "checkout", checkout, conf.checkout_bell_url },
+					  { 0 } };
+	const struct inbox_conf in = { .consumer = "search", .pool = svc.pool, .handlers = search_inbox, .svc = &svc,
+				       .sources = sources, .poll_ms = 500, .lease_s = 10 };
+
+	if (rpc_server_start(&conf.d, "search", search_services, base.keys, svc.pool, &svc, &server, &e) ||
+	    inbox_start(&in, &inbox, &e) || timers_start(search_jobs, svc.pool, &svc, &timers, &e))
+		return daemon_fail(&e);
+	daemon_ready();
+	(void)daemon_wait_stop();
+	rpc_server_stop(server);
+	inbox_stop(inbox);
+	timers_stop(timers);
+	rpc_client_close(svc.catalog);
+	rpc_client_close(checkout);
+	cache_close(svc.cache);
+	service_close(&base);
+	dict_free(svc.dict);
+	known_free(svc.known);
+	return daemon_end();
+}

@@ -1,0 +1,231 @@
+#include "services/search/search_db_query.h"
+
+/* $3 currency, $4 category, $5 vendors, $6 brands, $7 $8 price, $9 in stock, $10 rating, $11 attributes */
+#define F_CATEGORY "($4::text IS NULL OR d.categories @> ARRAY[$4::text])"
+#define F_VENDOR "($5::text[] IS NULL OR d.vendor_id = ANY ($5::text[]))"
+#define F_BRAND "($6::text[] IS NULL OR lower(d.brand) = ANY ($6::text[]))"
+#define F_PRICE                                                                                    \
+	"($7::bigint IS NULL OR (d.prices ->> $3)::bigint >= $7::bigint)"                          \
+	" AND ($8::bigint IS NULL OR (d.prices ->> $3)::bigint <= $8::bigint)"
+#define F_STOCK "(NOT $9::boolean OR d.availability <> 'out')"
+#define F_RATING "($10::integer = 0 OR d.rating_x100 >= $10::integer * 100)"
+#define F_ATTRS                                                                                    \
+	"($11::text[] IS NULL OR NOT EXISTS (SELECT 1 FROM unnest($11::text[]) AS g"               \
+	" WHERE NOT d.attrs && string_to_array(g, chr(31))))"
+#define THE_SLOT "d.slot = (SELECT s.slot FROM search.state s WHERE s.one) AND d.lang = $1"
+#define WHERE_ALL                                                                                  \
+	" FROM search.doc d WHERE " THE_SLOT " AND d.tsv @@ $2::tsquery AND " F_CATEGORY " AND " F_VENDOR " AND " F_BRAND \
+	" AND " F_PRICE " AND " F_STOCK " AND " F_RATING " AND " F_ATTRS
+
+static const struct pg_col candidate_cols[] = {
+	PG_COL(candidate, product_id),	PG_COL(candidate, tsv),		 PG_COL(candidate, availability),
+	PG_COL(candidate, len_a),	PG_COL(candidate, len_b),	 PG_COL(candidate, len_c),
+	PG_COL(candidate, len_d),	PG_COL(candidate, price),	 PG_COL(candidate, rating_x100),
+	PG_COL(candidate, rating_count), PG_COL(candidate, sold_30d),	 PG_COL(candidate, published_at),
+};
+#define CANDIDATE_ROW .col = candidate_cols, .ncol = 12, .row_size = sizeof(struct candidate)
+#define CANDIDATE_COLUMNS(tsv)                                                                     \
+	"d.product_id, " tsv " AS tsv, d.availability, d.len_a, d.len_b, d.len_c, d.len_d,"        \
+	" coalesce((d.prices ->> $3)::bigint, -1) AS price, d.rating_x100, d.rating_count, d.sold_30d, d.published_at"
+
+static const struct pg_stmt candidates = {
+	.name = "candidates",
+	.sql = "SELECT " CANDIDATE_COLUMNS("d.tsv::text") WHERE_ALL " LIMIT $12::integer",
+	CANDIDATE_ROW,
+};
+#define SORTED(word, order)                                                                        \
+	{                                                                                          \
+		.name = "candidates_" word,                                                        \
+		.sql = "SELECT " CANDIDATE_COLUMNS("NULL::text") WHERE_ALL " ORDER BY " order                \
+		       ", d.product_id LIMIT $12::integer",                                        \
+		CANDIDATE_ROW,                                                                     \
+	}
+static const struct pg_stmt by_price = SORTED("price", "(d.prices ->> $3)::bigint");
+static const struct pg_stmt by_price_down = SORTED("price_down", "(d.prices ->> $3)::bigint DESC NULLS LAST");
+static const struct pg_stmt by_newest = SORTED("newest", "d.published_at DESC");
+static const struct pg_stmt by_rating = SORTED("rating", "d.rating_x100 DESC, d.rating_count DESC");
+static const struct pg_stmt by_best = SORTED("best", "d.sold_30d DESC");
+
+#define FILTER_ARGS                                                                                \
+	P(f->currency), P(f->category_id),                                                         \
+		f->n_vendors ? pg_p_text_array(a, f->vendor_ids, f->n_vendors) : PG_NULL,          \
+		f->n_brands ? pg_p_text_array(a, f->brands, f->n_brands) : PG_NULL,                \
+		f->has_price_min ? P(f->price_min) : PG_NULL, f->has_price_max ? P(f->price_max) : PG_NULL, P(f->in_stock), \
+		P(f->rating_min), f->n_attrs ? pg_p_text_array(a, f->attrs, f->n_attrs) : PG_NULL
+
+enum err_code search_db_candidates(struct pg *pg, struct arena *a, const char *lang, const char *tsquery,
+				   const struct filters *f, int32_t limit, struct candidate **rows_r, size_t *n_r,
+				   struct err *e)
+{
+	static const struct pg_stmt *const by_sort[] = { &candidates, &by_price, &by_price_down,
+							 &by_newest,  &by_rating, &by_best };
+
+	return pg_rows(pg, by_sort[f->sort], PG_ARGS(P(lang), P(tsquery), FILTER_ARGS, P(limit)), a, rows_r, n_r, e);
+}
+
+/* Each facet counts where all filters but its own hold; the buckets of prices begin at 1, 2, 5, 10, 20, …. */
+static const struct pg_col facet_cols[] = {
+	PG_COL(facet_row, facet),
+	PG_COL(facet_row, value),
+	PG_COL(facet_row, label),
+	PG_COL(facet_row, n),
+};
+static const struct pg_stmt facets = {
+	.name = "facets",
+	.sql = "WITH m AS MATERIALIZED (SELECT d.brand, d.vendor_id, d.vendor_name, d.categories, d.attrs, d.availability,"
+	       " d.rating_x100, (d.prices ->> $3)::bigint AS price, " F_CATEGORY " AS f_category, " F_VENDOR " AS f_vendor,"
+	       " " F_BRAND " AS f_brand, " F_PRICE " AS f_price, " F_STOCK " AS f_stock, " F_RATING " AS f_rating,"
+	       " " F_ATTRS " AS f_attrs FROM search.doc d WHERE " THE_SLOT " AND d.tsv @@ $2::tsquery LIMIT 20000)"
+	       " SELECT * FROM (SELECT 'brand' AS facet, brand AS value, brand AS label, count(*) AS n FROM m"
+	       " WHERE brand IS NOT NULL AND f_category AND f_vendor AND f_price AND f_stock AND f_rating AND f_attrs"
+	       " GROUP BY brand ORDER BY n DESC, brand LIMIT 50) x1"
+	       " UNION ALL SELECT * FROM (SELECT 'vendor', vendor_id, min(vendor_name), count(*) AS n FROM m"
+	       " WHERE f_category AND f_brand AND f_price AND f_stock AND f_rating AND f_attrs"
+	       " GROUP BY vendor_id ORDER BY n DESC, vendor_id LIMIT 50) x2"
+	       " UNION ALL SELECT * FROM (SELECT 'category', c, (SELECT k.name FROM search.category k WHERE k.id = c),"
+	       " count(*) AS n FROM m, unnest(m.categories) AS c"
+	       " WHERE f_vendor AND f_brand AND f_price AND f_stock AND f_rating AND f_attrs"
+	       " GROUP BY c ORDER BY n DESC, c LIMIT 50) x3"
+	       " UNION ALL SELECT * FROM (SELECT 'availability', availability, availability, count(*) AS n FROM m"
+	       " WHERE f_category AND f_vendor AND f_brand AND f_price AND f_rating AND f_attrs"
+	       " GROUP BY availability ORDER BY n DESC, availability LIMIT 3) x4"
+	       " UNION ALL SELECT * FROM (SELECT 'rating', s::text, s::text, count(*) AS n FROM m, generate_series(1, 4) AS s"
+	       " WHERE rating_x100 >= s * 100 AND f_category AND f_vendor AND f_brand AND f_price AND f_stock AND f_attrs"
+	       " GROUP BY s ORDER BY s DESC LIMIT 4) x5"
+	       " UNION ALL SELECT * FROM (SELECT 'price', z.low::text, NULL, count(*) AS n FROM (SELECT"
+	       " CASE WHEN price >= 5 * p THEN 5 * p WHEN price >= 2 * p THEN 2 * p ELSE p END AS low FROM (SELECT"
+	       " price, power(10, floor(log(greatest(price, 1)::numeric)))::bigint AS p FROM m WHERE price IS NOT NULL"
+	       " AND f_category AND f_vendor AND f_brand AND f_stock AND f_rating AND f_attrs) y) z"
+	       " GROUP BY z.low ORDER BY z.low LIMIT 40) x6"
+	       " UNION ALL SELECT * FROM (SELECT 'attr:' || split_part(x, ':', 1), substr(x, strpos(x, ':') + 1), NULL,"
+	       " count(*) AS n FROM m, unnest(m.attrs) AS x WHERE split_part(x, ':', 1) = ANY ($12::text[])"
+	       " AND f_category AND f_vendor AND f_brand AND f_price AND f_stock AND f_rating"
+	       " AND ($11::text[] IS NULL OR NOT EXISTS (SELECT 1 FROM unnest($11::text[]) AS g"
+	       " WHERE split_part(g, ':', 1) <> split_part(x, ':', 1) AND NOT m.attrs && string_to_array(g, chr(31))))"
+	       " GROUP BY x ORDER BY n DESC, x LIMIT 200) x7 LIMIT 500",
+	.col = facet_cols,
+	.ncol = 4,
+	.row_size = sizeof(struct facet_row),
+};
+
+enum err_code search_db_facets(struct pg *pg, struct arena *a, const char *lang, const char *tsquery,
+			       const struct filters *f, const char *const *attr_names, size_t n_attr_names,
+			       struct facet_row **rows_r, size_t *n_r, struct err *e)
+{
+	return pg_rows(pg, &facets,
+		       PG_ARGS(P(lang), P(tsquery), FILTER_ARGS, pg_p_text_array(a, attr_names, n_attr_names)), a, rows_r,
+		       n_r, e);
+}
+
+static const struct pg_col hit_cols[] = {
+	PG_COL(hit_row, product_id),  PG_COL(hit_row, slug),	    PG_COL(hit_row, title),
+	PG_COL(hit_row, description), PG_COL(hit_row, brand),	    PG_COL(hit_row, vendor_id),
+	PG_COL(hit_row, vendor_name), PG_COL(hit_row, availability), PG_COL(hit_row, image_key),
+	PG_COL(hit_row, price),	      PG_COL(hit_row, compare_at),  PG_COL(hit_row, rating_x100),
+	PG_COL(hit_row, rating_count), PG_COL(hit_row, published_at),
+};
+static const struct pg_stmt hits = {
+	.name = "hits",
+	.sql = "SELECT d.product_id, d.slug, d.title, d.description, d.brand, d.vendor_id, d.vendor_name, d.availability,"
+	       " d.image_key, coalesce((d.prices ->> $2)::bigint, -1) AS price,"
+	       " coalesce((d.compare_at ->> $2)::bigint, -1) AS compare_at, d.rating_x100, d.rating_count, d.published_at"
+	       " FROM search.doc d WHERE " THE_SLOT " AND d.product_id = ANY ($3::text[]) LIMIT 200",
+	.col = hit_cols,
+	.ncol = 14,
+	.row_size = sizeof(struct hit_row),
+};
+
+enum err_code search_db_hits(struct pg *pg, struct arena *a, const char *lang, const char *currency,
+			     const char *const *ids, size_t n_ids, struct hit_row **rows_r, size_t *n_r, struct err *e)
+{
+	return pg_rows(pg, &hits, PG_ARGS(P(lang), P(currency), pg_p_text_array(a, ids, n_ids)), a, rows_r, n_r, e);
+}
+
+struct name_row {
+	const char *id;
+};
+static const struct pg_col name_cols[] = { PG_COL(name_row, id) };
+static const struct pg_stmt category_id = {
+	.name = "category_id",
+	.sql = "SELECT id FROM search.category WHERE id = $1 OR slug = $1 LIMIT 1",
+	.col = name_cols,
+	.ncol = 1,
+	.row_size = sizeof(struct name_row),
+};
+static const struct pg_stmt vendor_id = {
+	.name = "vendor_id",
+	.sql = "SELECT id FROM search.vendor WHERE id = $1 OR slug = $1 LIMIT 1",
+	.col = name_cols,
+	.ncol = 1,
+	.row_size = sizeof(struct name_row),
+};
+
+static enum err_code one_id(struct pg *pg, struct arena *a, const struct pg_stmt *s, const char *text, const char **id_r,
+			    struct err *e)
+{
+	struct name_row *row = NULL;
+	bool found = false;
+
+	if (pg_row(pg, s, PG_ARGS(P(text)), a, &row, &found, e))
+		return e->code;
+	*id_r = found ? row->id : NULL;
+	return OK;
+}
+
+enum err_code search_db_category_id(struct pg *pg, struct arena *a, const char *id_or_slug, const char **id_r,
+				    struct err *e)
+{
+	return one_id(pg, a, &category_id, id_or_slug, id_r, e);
+}
+
+enum err_code search_db_vendor_id(struct pg *pg, struct arena *a, const char *id_or_slug, const char **id_r,
+				  struct err *e)
+{
+	return one_id(pg, a, &vendor_id, id_or_slug, id_r, e);
+}
+
+/* ---- the dictionary ---- */
+
+static const struct pg_col word_cols[] = {
+	PG_COL(word_row, word),
+	PG_COL(word_row, lexeme),
+	PG_COL(word_row, df),
+	PG_COL(word_row, seq),
+};
+static const struct pg_stmt words = {
+	.name = "words",
+	.sql = "SELECT word, lexeme, df, seq FROM search.word WHERE slot = $1::integer AND lang = $2"
+	       " AND (seq, word) > ($3::bigint, $4 COLLATE \"C\") AND (df > 1 OR word !~ '[0-9]')"
+	       " ORDER BY seq, word LIMIT $5::integer",
+	.col = word_cols,
+	.ncol = 4,
+	.row_size = sizeof(struct word_row),
+};
+static const struct pg_col total_cols[] = {
+	PG_COL(total_row, docs),  PG_COL(total_row, len_a), PG_COL(total_row, len_b),
+	PG_COL(total_row, len_c), PG_COL(total_row, len_d),
+};
+static const struct pg_stmt totals = {
+	.name = "totals",
+	.sql = "SELECT docs, len_a, len_b, len_c, len_d FROM search.total WHERE slot = $1::integer AND lang = $2",
+	.col = total_cols,
+	.ncol = 5,
+	.row_size = sizeof(struct total_row),
+};
+
+enum err_code search_db_words(struct pg *pg, struct arena *a, int32_t slot, const char *lang, int64_t seq,
+			      const char *after, int32_t limit, struct word_row **rows_r, size_t *n_r, struct err *e)
+{
+	return pg_rows(pg, &words, PG_ARGS(P(slot), P(lang), P(seq), P(after), P(limit)), a, rows_r, n_r, e);
+}
+
+enum err_code search_db_totals(struct pg *pg, struct arena *a, int32_t slot, const char *lang, struct total_row **row_r,
+			       bool *found_r, struct err *e)
+{
+	return pg_row(pg, &totals, PG_ARGS(P(slot), P(lang)), a, row_r, found_r, e);
+}
+
+const struct pg_stmt *const search_db_query_stmts[] = {
+	&candidates, &by_price, &by_price_down, &by_newest, &by_rating, &by_best, &facets,
+	&hits,	     &category_id, &vendor_id,	&words,	    &totals,	NULL,
+};

@@ -1,0 +1,117 @@
+"""Finding products through the REST surface: what a vendor publishes is found as people type, at once."""
+
+import time
+import urllib.parse
+
+from support.goods import Goods, until
+
+
+class Search(Goods):
+    def search(self, q, caller=None, **params):
+        query = urllib.parse.urlencode({"q": q, **params}, doseq=True)
+        return (caller or self.guest()).get(f"/api/search?{query}", expect=200)
+
+    def ids(self, q, **params):
+        return [hit["id"] for hit in self.search(q, **params)["data"]]
+
+    def word(self):
+        """A word that nobody else uses: letters only, so that it is stemmed and corrected like any other."""
+        tag = self.unique("").strip("-_").lower()
+        return "qu" + "".join(c if c.isalpha() else "abcdefghij"[int(c)] for c in tag if c.isalnum())[-12:] + "ox"
+
+    def publish(self, title, **more):
+        return self.vendor().post("/api/vendor/products", {**self.product_body(), "title": title, **more},
+                                  expect=201).json
+
+    def found(self, q, product, seconds=20, **params):
+        return until(lambda: product["id"] in self.ids(q, **params), seconds)
+
+    def test_change_is_found_within_a_second(self):
+        word, other = self.word(), self.word()
+        product = self.publish(f"Lamp {word}")
+        self.found(word, product)
+        begun = time.monotonic()
+        self.vendor().patch(f"/api/vendor/products/{product['id']}", {"title": f"Lamp {other}"}, expect=200)
+        self.found(other, product, 10)
+        took = time.monotonic() - begun
+        print(f"# a change was found after {took:.2f} s", flush=True)
+        until(lambda: not self.ids(word), 10)
+        self.vendor().post(f"/api/vendor/products/{product['id']}/unpublish", expect=200)
+        until(lambda: product["id"] not in self.ids(other), 10)
+
+    def test_typo_and_code(self):
+        word = self.word()
+        product = self.publish(f"Chair {word}")
+        self.found(word, product)
+        typo = word[:4] + word[5] + word[4] + word[6:]
+        if typo == word:
+            typo = word[:4] + word[5:]
+
+        def corrected():
+            reply = self.search(typo)
+            return reply.get("corrected_query") == word and product["id"] in [h["id"] for h in reply["data"]]
+
+        until(corrected, 10)
+        self.assertIn(product["id"], self.ids(product["variants"][0]["sku"]))
+
+    def test_filters_facets_pages(self):
+        word = self.word()
+        made = [self.publish(f"Table {word} {i}", brand=f"Brand{i % 2}", attributes={"color": ["red", "blue"][i % 2]},
+                             variants=self.product_body(price=1000 + i)["variants"]) for i in range(5)]
+        for product in made:
+            self.found(word, product)
+        self.assertEqual(len(self.ids(word, brand="brand1")), 2)
+        self.assertEqual(len(self.ids(word, attr="color:red")), 3)
+        self.assertEqual(len(self.ids(word, price_max=1001)), 2)
+        reply = self.search(word, brand="Brand1", facet=["brand", "attr:color"])
+        facets = {f["name"]: {v["value"]: v["count"] for v in f["values"]} for f in reply["facets"]}
+        self.assertEqual(facets["brand"], {"Brand0": 3, "Brand1": 2})
+        self.assertEqual(facets["attr:color"], {"blue": 2})
+        self.assertIn(f"<em>{word}</em>", reply["data"][0]["highlight"]["title"])
+        seen, cursor = [], None
+        while True:
+            page = self.search(word, limit=2, sort="price", **({"cursor": cursor} if cursor else {}))
+            seen += [h["id"] for h in page["data"]]
+            cursor = page.get("next_cursor")
+            if not cursor:
+                break
+        self.assertEqual(seen, [p["id"] for p in made])
+
+    def test_rebuild_hides_nothing(self):
+        word = self.word()
+        product = self.publish(f"Shelf {word}")
+        self.found(word, product)
+        admin = self.admin()
+        before = admin.get("/api/admin/search/reindex", expect=200)
+        admin.post("/api/admin/search/reindex", {}, expect=202)
+
+        def done():
+            self.assertIn(product["id"], self.ids(word))
+            state = admin.get("/api/admin/search/reindex", expect=200)
+            return state["state"] == "idle" and state.get("finished_at") != before.get("finished_at")
+
+        until(done, 120)
+        self.assertIn(product["id"], self.ids(word))
+
+    def test_pin_and_report(self):
+        word = self.word()
+        first, second = self.publish(f"Vase {word}"), self.publish(f"Vase {word} with a longer name")
+        for product in (first, second):
+            self.found(word, product)
+        admin = self.admin()
+        wanted = self.ids(word)[-1]
+        rule = admin.post("/api/admin/search/rules", {"query": word, "action": "pin", "product_id": wanted, "position": 1},
+                          expect=201)
+        until(lambda: self.ids(word, limit=19)[0] == wanted, 10)
+        admin.delete(f"/api/admin/search/rules/{rule['id']}", expect=204)
+        until(lambda: word in [r["query"] for r in admin.get("/api/admin/search/report?limit=500", expect=200)["data"]], 20)
+
+    def test_refusals(self):
+        guest = self.guest()
+        self.assertError(guest.get("/api/search"), 400, "VALIDATION_ERROR", "q")
+        self.assertError(guest.get("/api/search?q=a&sort=best"), 400, "VALIDATION_ERROR", "sort")
+        self.assertError(guest.get("/api/search?q=a&cursor=x"), 400)
+        self.assertError(guest.post("/api/admin/search/reindex", {}), 401)
+        for q in ("' OR 1=1", "a & | ! (", "\x01", "𝔘𝔫𝔦 😀", '"open', "%%__", "x " * 400):
+            reply = guest.get(f"/api/search?q={urllib.parse.quote(q)}")
+            self.assertIn(reply.status, (200, 400), q)

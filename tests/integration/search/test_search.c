@@ -1,0 +1,454 @@
+/* The search on a real PostgreSQL: products put in as catalog exports them, found as people type. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <cmocka.h>
+
+#include "common/cursor.h"
+#include "common/timeutil.h"
+#include "search.pb-c.h"
+#include "services/search/dict.h"
+#include "services/search/index.h"
+#include "services/search/known.h"
+#include "services/search/search_db_index.h"
+#include "tests/support/handlers.h"
+#include "tests/support/pg_fixture.h"
+
+extern const struct migration search_migrations[];
+
+static const char *const admin_perm[] = { "admin.catalog" };
+
+static struct {
+	struct pg_fixture *fx;
+	struct search_conf conf;
+	struct search_svc svc;
+	struct handlers h;
+	struct arena *a;
+} w;
+
+#define MUST(expr)                                                                                 \
+	do {                                                                                       \
+		struct err why_ = { 0 };                                                           \
+		if ((expr) != OK)                                                                  \
+			fail_msg("%s: %s (%s) %s", #expr, why_.slug, why_.msg, why_.n_details ? why_.details[0].field : ""); \
+	} while (0)
+
+/* ---- products ---- */
+
+struct goods {
+	const char *id, *title, *brand, *category, *description, *attributes, *code;
+	int64_t price;
+};
+static const struct goods shop[] = {
+	{ "prd_01", "Sony WH-1000XM3 wireless headphones", "Sony", "audio", "Over-ear, noise cancelling.",
+	  "{\"color\":\"black\",\"battery_hours\":30}", "4548736082830", 29900 },
+	{ "prd_02", "Headphone stand", "Nomad", "accessories", "Oak. Keeps headphones where they belong.",
+	  "{\"color\":\"brown\"}", "NM-ST-1", 3900 },
+	{ "prd_03", "Laptop sleeve 15 inch", "Nomad", "accessories", "For a laptop.", "{\"color\":\"black\"}", "NM-SL-15", 2900 },
+	{ "prd_04", "ThinkPad X1 laptop", "Lenovo", "computers", "A light notebook with 16 GB.",
+	  "{\"color\":\"black\",\"product_type\":\"Notebook\"}", "LEN-X1", 159900 },
+	{ "prd_05", "Käsereibe <fein>", "Müller", "kitchen", "Reibt & raspelt.", "{}", "KR-1", 1500 },
+	{ "prd_06", "Vinyl wallpaper", "Rasch", "home", "Ten metres.", "{\"color\":\"white\"}", "RA-77", 2500 },
+	{ "prd_07", "Kitchen scissors", "Fiskars", "kitchen", "Sharp, for left and right hands.", "{}", "FI-20", 1900 },
+};
+
+static Catalog__V1__ExportedProduct *product(const struct goods *g, bool visible)
+{
+	Catalog__V1__ExportedProduct *p = arena_alloc(w.a, sizeof(*p));
+	Catalog__V1__ExportedCategory *c = arena_alloc(w.a, sizeof(*c));
+	Catalog__V1__ExportedPrice *price = arena_alloc(w.a, sizeof(*price));
+
+	catalog__v1__exported_product__init(p);
+	catalog__v1__exported_category__init(c);
+	catalog__v1__exported_price__init(price);
+	p->id = (char *)g->id;
+	p->title = (char *)g->title;
+	p->slug = (char *)g->id;
+	p->brand = (char *)g->brand;
+	p->description = (char *)g->description;
+	p->vendor_id = (char *)"vnd_1";
+	p->vendor_name = p->vendor_slug = (char *)"shop";
+	p->availability = (char *)"in";
+	c->id = arena_printf(w.a, "cat_%s", g->category);
+	c->slug = c->name = (char *)g->category;
+	p->categories = arena_dup(w.a, &c, sizeof(c));
+	p->n_categories = 1;
+	p->codes = arena_dup(w.a, &g->code, sizeof(g->code));
+	p->n_codes = 1;
+	p->attributes = arena_alloc(w.a, sizeof(*p->attributes));
+	common__v1__json__init(p->attributes);
+	p->attributes->text = (char *)g->attributes;
+	price->price = arena_alloc(w.a, sizeof(*price->price));
+	common__v1__money__init(price->price);
+	price->price->amount = g->price;
+	price->price->currency = (char *)"USD";
+	p->prices = arena_dup(w.a, &price, sizeof(price));
+	p->n_prices = 1;
+	p->has_visible = true;
+	p->visible = visible;
+	p->published_at = 1000 + (int64_t)(g - shop);
+	return p;
+}
+
+static enum err_code put_tx(struct pg *pg, void *arg, struct err *e)
+{
+	return index_put(pg, arg, e);
+}
+
+static void put(const struct goods *g, bool visible)
+{
+	const struct pg_actor who = { "system", "" };
+	Catalog__V1__ExportedProduct *p = product(g, visible);
+	struct index_batch b = { .svc = &w.svc, .arena = w.a, .products = &p, .n_products = 1, .ids = &g->id, .n_ids = 1 };
+
+	MUST(pg_tx(w.svc.pool, mono_ms() + 10000, &who, put_tx, &b, &why_));
+}
+
+static void refresh(void)
+{
+	MUST(known_refresh(&w.svc, w.a, &why_));
+}
+
+/* ---- asking ---- */
+
+static Search__V1__SearchReply *ask(const Search__V1__SearchRequest *in)
+{
+	Search__V1__SearchReply *out = NULL;
+
+	MUST(handlers_ask(&w.h, w.a, "Search", &who_nobody, in, &out, &why_));
+	return out;
+}
+
+static Search__V1__SearchReply *find(const char *q)
+{
+	Search__V1__SearchRequest in = SEARCH__V1__SEARCH_REQUEST__INIT;
+
+	in.q = (char *)q;
+	return ask(&in);
+}
+
+static const char *first(const char *q)
+{
+	Search__V1__SearchReply *r = find(q);
+
+	return r->n_data ? r->data[0]->id : "";
+}
+
+static bool has(const Search__V1__SearchReply *r, const char *id)
+{
+	for (size_t i = 0; i < r->n_data; i++)
+		if (strcmp(r->data[i]->id, id) == 0)
+			return true;
+	return false;
+}
+
+static int open_world(void **state)
+{
+	struct key32 key;
+	struct err e = { 0 };
+
+	(void)state;
+	random_bytes(&key, sizeof(key));
+	cursor_use_key(&key);
+	w.fx = pg_fixture_open("search", search_migrations);
+	w.conf = (struct search_conf){ .lang = "en", .currency = "USD", .cache_s = 0, .d = { .redis_url = "" } };
+	w.svc = (struct search_svc){ .conf = &w.conf, .pool = pg_fixture_pool(w.fx, search_stmts, 4), .dict = dict_new(),
+				     .known = known_new() };
+	assert_int_equal(cache_open("", 1, 100, &w.svc.cache, &e), OK);
+	w.h = (struct handlers){ search_services, w.svc.pool, &w.svc };
+	w.a = arena_new("test", 256 << 20);
+	for (size_t i = 0; i < ARRAY_LEN(shop); i++)
+		put(&shop[i], true);
+	refresh();
+	return 0;
+}
+
+static int close_world(void **state)
+{
+	(void)state;
+	cache_close(w.svc.cache);
+	pg_pool_close(w.svc.pool);
+	pg_fixture_close(w.fx);
+	dict_free(w.svc.dict);
+	known_free(w.svc.known);
+	arena_free(w.a);
+	return 0;
+}
+
+/* ---- tests ---- */
+
+static void test_words(void **state)
+{
+	(void)state;
+	assert_string_equal(first("headphones"), "prd_02"); /* the shorter title, by its stem */
+	assert_string_equal(first("wireless headphone"), "prd_01");
+	assert_string_equal(first("kasereibe"), "prd_05");
+	assert_string_equal(first("the kitchen"), "prd_07");
+	assert_int_equal(find("zzzzqqq")->n_data, 0);
+	assert_int_equal(find(" -- !! ")->n_data, 0);
+}
+
+static void test_codes(void **state)
+{
+	(void)state;
+	assert_string_equal(first("WH-1000XM3"), "prd_01");
+	assert_string_equal(first("wh1000xm3"), "prd_01");
+	assert_string_equal(first("4548736082830"), "prd_01");
+	assert_string_equal(first("nm-sl-15"), "prd_03");
+	assert_string_equal(first("NMSL15"), "prd_03");
+}
+
+static void test_typos(void **state)
+{
+	Search__V1__SearchReply *r;
+
+	(void)state;
+	r = find("headhpones");
+	assert_true(has(r, "prd_01"));
+	assert_string_equal(r->corrected_query, "headphones");
+	assert_string_equal(first("scisors"), "prd_07");
+	r = find("wall paper");
+	assert_string_equal(r->data[0]->id, "prd_06");
+	r = find("laptopsleeve");
+	assert_string_equal(r->data[0]->id, "prd_03");
+	assert_string_equal(r->corrected_query, "laptop sleeve");
+	assert_null(find("laptop")->corrected_query);
+}
+
+static void test_relaxed(void **state)
+{
+	Search__V1__SearchReply *r = find("lenovo headphones");
+
+	(void)state;
+	assert_true(r->relaxed);
+	assert_true(r->n_data > 0);
+	assert_false(find("lenovo laptop")->relaxed);
+}
+
+static void test_filters_and_facets(void **state)
+{
+	Search__V1__SearchRequest in = SEARCH__V1__SEARCH_REQUEST__INIT;
+	Search__V1__SearchReply *r;
+	char *brand[] = { (char *)"nomad" }, *attr[] = { (char *)"color:black" }, *facet[] = { (char *)"attr:color",
+											       (char *)"brand" };
+
+	(void)state;
+	in.q = (char *)"laptop";
+	in.brand = brand;
+	in.n_brand = 1;
+	in.facet = facet;
+	in.n_facet = 2;
+	r = ask(&in);
+	assert_int_equal(r->n_data, 1);
+	assert_string_equal(r->data[0]->id, "prd_03");
+	for (size_t i = 0; i < r->n_facets; i++) {
+		if (strcmp(r->facets[i]->name, "brand") == 0)
+			assert_int_equal(r->facets[i]->n_values, 2); /* it ignores its own selection */
+		else
+			assert_int_equal(r->facets[i]->n_values, 1);
+	}
+	assert_int_equal(r->n_facets, 2);
+	in.n_brand = in.n_facet = 0;
+	in.attr = attr;
+	in.n_attr = 1;
+	in.category = (char *)"computers";
+	r = ask(&in);
+	assert_int_equal(r->n_data, 1);
+	assert_string_equal(r->data[0]->id, "prd_04");
+	in.category = NULL;
+	in.has_price_max = true;
+	in.price_max = 5000;
+	assert_string_equal(ask(&in)->data[0]->id, "prd_03");
+	in.currency = (char *)"EUR";
+	assert_int_equal(ask(&in)->n_data, 0);
+}
+
+static void test_sorts_and_pages(void **state)
+{
+	Search__V1__SearchRequest in = SEARCH__V1__SEARCH_REQUEST__INIT;
+	Search__V1__SearchReply *r;
+	char seen[256] = "";
+
+	(void)state;
+	in.q = (char *)"laptop";
+	in.sort = (char *)"-price";
+	assert_string_equal(ask(&in)->data[0]->id, "prd_04");
+	in.sort = (char *)"price";
+	in.has_limit = true;
+	in.limit = 1;
+	do {
+		r = ask(&in);
+		assert_int_equal(r->n_data, 1);
+		(void)strncat(seen, r->data[0]->id, sizeof(seen) - strlen(seen) - 1);
+		in.cursor = r->next_cursor;
+	} while (in.cursor);
+	assert_string_equal(seen, "prd_03prd_04");
+}
+
+static void test_highlight(void **state)
+{
+	Search__V1__SearchReply *r = find("käsereibe fein");
+
+	(void)state;
+	assert_string_equal(r->data[0]->highlight->title, "<em>Käsereibe</em> &lt;<em>fein</em>&gt;");
+}
+
+static void test_synonyms_and_rules(void **state)
+{
+	struct principal admin = who_admin(admin_perm);
+	Search__V1__CreateSynonymRequest syn = SEARCH__V1__CREATE_SYNONYM_REQUEST__INIT;
+	Search__V1__CreateRuleRequest rule = SEARCH__V1__CREATE_RULE_REQUEST__INIT;
+	Search__V1__DeleteRuleRequest no_rule = SEARCH__V1__DELETE_RULE_REQUEST__INIT;
+	Search__V1__Rule *made = NULL;
+	Search__V1__Synonym *s = NULL;
+	char *words[] = { (char *)"shears" };
+
+	(void)state;
+	assert_int_equal(find("shears")->n_data, 0);
+	syn.from = (char *)"shears";
+	words[0] = (char *)"kitchen scissors";
+	syn.words = words;
+	syn.n_words = 1;
+	MUST(handlers_ask(&w.h, w.a, "CreateSynonym", &admin, &syn, &s, &why_));
+	refresh();
+	assert_string_equal(first("shears"), "prd_07");
+
+	rule.query = (char *)"Laptop";
+	rule.action = (char *)"pin";
+	rule.product_id = (char *)"prd_06";
+	rule.position = 1;
+	assert_int_equal(handlers_ask(&w.h, w.a, "CreateRule", &who_nobody, &rule, NULL, NULL), E_UNAUTH);
+	pg_fixture_sql(w.fx, "INSERT INTO search.rule (id, query, action, product_id, position) VALUES"
+			     " ('rul_00000000000000000000000001', 'laptop', 'pin', 'prd_06', 1),"
+			     " ('rul_00000000000000000000000002', 'laptop', 'hide', 'prd_03', 0)");
+	assert_string_equal(first("laptop"), "prd_06");
+	assert_false(has(find("laptop"), "prd_03"));
+	pg_fixture_sql(w.fx, "UPDATE search.rule SET ends_at = now() - interval '1 s'");
+	assert_string_not_equal(first("laptop"), "prd_06");
+	assert_true(has(find("laptop"), "prd_03"));
+	rule.product_id = (char *)"prd_01jd000000000000000000000x";
+	rule.has_position = true;
+	MUST(handlers_ask(&w.h, w.a, "CreateRule", &admin, &rule, &made, &why_));
+	no_rule.rule_id = made->id;
+	assert_int_equal(handlers_ask(&w.h, w.a, "CreateRule", &admin, &rule, NULL, NULL), E_CONFLICT);
+	MUST(handlers_ask(&w.h, w.a, "DeleteRule", &admin, &no_rule, NULL, &why_));
+	assert_int_equal(handlers_ask(&w.h, w.a, "DeleteRule", &admin, &no_rule, NULL, NULL), E_NOT_FOUND);
+}
+
+static void test_hidden_is_gone(void **state)
+{
+	(void)state;
+	put(&shop[6], false);
+	refresh();
+	assert_false(has(find("scissors"), "prd_07"));
+	put(&shop[6], true);
+	refresh();
+	assert_true(has(find("scissors"), "prd_07"));
+}
+
+static enum err_code start_tx(struct pg *pg, void *arg, struct err *e)
+{
+	(void)arg;
+	return search_db_build_start(pg, e);
+}
+
+static enum err_code swap_tx(struct pg *pg, void *arg, struct err *e)
+{
+	(void)arg;
+	return search_db_build_swap(pg, e);
+}
+
+/* What is searched stays whole while the other slot is filled, and changes at once. */
+static void test_rebuild(void **state)
+{
+	const struct pg_actor who = { "system", "" };
+
+	(void)state;
+	MUST(pg_tx(w.svc.pool, mono_ms() + 10000, &who, start_tx, NULL, &why_));
+	for (size_t i = 0; i < ARRAY_LEN(shop); i++) {
+		Catalog__V1__ExportedProduct *p = product(&shop[i], true);
+		struct index_batch b = { .svc = &w.svc, .arena = w.a, .products = &p, .n_products = 1,
+					 .ids = &shop[i].id, .n_ids = 1, .other_only = true };
+
+		MUST(pg_tx(w.svc.pool, mono_ms() + 10000, &who, put_tx, &b, &why_));
+		refresh();
+		assert_int_equal(find("laptop")->n_data, 2);
+	}
+	put(&shop[3], false); /* changes go to both */
+	refresh();
+	assert_int_equal(find("laptop")->n_data, 1);
+	MUST(pg_tx(w.svc.pool, mono_ms() + 10000, &who, swap_tx, NULL, &why_));
+	assert_int_equal(find("laptop")->n_data, 1);
+	refresh();
+	assert_int_equal(find("laptop")->n_data, 1);
+	put(&shop[3], true);
+	refresh();
+	assert_int_equal(find("laptop")->n_data, 2);
+	assert_int_equal(dict_totals(w.svc.dict).docs, ARRAY_LEN(shop));
+	assert_int_equal(pg_fixture_i64(w.fx, "SELECT count(*) FROM search.word w JOIN search.state s ON s.slot = w.slot"
+					      " WHERE df <> (SELECT count(*) FROM search.doc d WHERE d.slot = w.slot AND"
+					      " EXISTS (SELECT 1 FROM unnest(d.words) x WHERE split_part(x, ' ', 1) = w.word))"),
+			 0);
+}
+
+static void test_report(void **state)
+{
+	struct principal admin = who_admin(admin_perm);
+	Search__V1__ReportRequest in = SEARCH__V1__REPORT_REQUEST__INIT;
+	Search__V1__ReportReply *r = NULL;
+
+	(void)state;
+	(void)find("nothing like that xyzzyx");
+	(void)find("mail eve@example.com 00491701234567");
+	MUST(known_flush(&w.svc, w.a, &why_));
+	in.kind = (char *)"empty";
+	MUST(handlers_ask(&w.h, w.a, "GetReport", &admin, &in, &r, &why_));
+	assert_true(r->n_data > 0);
+	for (size_t i = 0; i < r->n_data; i++) {
+		assert_true(r->data[i]->empty > 0);
+		assert_null(strstr(r->data[i]->query, "00491701234567"));
+	}
+}
+
+static void test_hostile(void **state)
+{
+	static const char *const queries[] = { "' OR 1=1 --", "a & | ! ( ) <-> :* 'b", "%%%___***", "\"unbalanced 'quotes",
+					       "\x01\x02\x7f", "\xf0\x9f\x98\x80 \xf0\x9f\x91\x8d", "\xe2\x80\xae" "desrever",
+					       "a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a" };
+	Search__V1__SearchRequest in = SEARCH__V1__SEARCH_REQUEST__INIT;
+	char *long_one = arena_alloc(w.a, 12001);
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(queries); i++)
+		(void)find(queries[i]);
+	memset(long_one, 'x', 999);
+	(void)find(long_one);
+	memset(long_one, 'x', 12000);
+	in.q = long_one;
+	assert_int_equal(handlers_ask(&w.h, w.a, "Search", &who_nobody, &in, NULL, NULL), E_INVALID);
+}
+
+static void test_audited(void **state)
+{
+	(void)state;
+	assert_string_equal(pg_fixture_unaudited(w.fx, "search"), "");
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_words),	     cmocka_unit_test(test_codes),
+		cmocka_unit_test(test_typos),	     cmocka_unit_test(test_relaxed),
+		cmocka_unit_test(test_filters_and_facets), cmocka_unit_test(test_sorts_and_pages),
+		cmocka_unit_test(test_highlight),    cmocka_unit_test(test_synonyms_and_rules),
+		cmocka_unit_test(test_hidden_is_gone), cmocka_unit_test(test_rebuild),
+		cmocka_unit_test(test_report),	     cmocka_unit_test(test_hostile),
+		cmocka_unit_test(test_audited),
+	};
+
+	return cmocka_run_group_tests(tests, open_world, close_world);
+}
