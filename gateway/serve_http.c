@@ -97,6 +97,11 @@ int gateway_port(const struct gateway_front *f)
 	return http_server_port(f->http);
 }
 
+int gateway_busy(const struct gateway_front *f)
+{
+	return http_server_busy(f->http);
+}
+
 void gateway_stop(struct gateway_front *f, int drain_ms)
 {
 	int64_t end = mono_ms() + drain_ms;

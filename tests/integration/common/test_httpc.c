@@ -268,17 +268,19 @@ struct caller {
 	const char *url;
 	enum err_code rc;
 	struct err err;
+	atomic_bool done;
 };
 
 static void *call_run(void *arg)
 {
 	struct caller *c = arg;
-	const struct httpc_request req = { .method = "GET", .url = c->url, .timeout_ms = 3000 };
+	const struct httpc_request req = { .method = "GET", .url = c->url, .timeout_ms = 20000 };
 	struct arena *a = arena_new("test", 1 << 20);
 	struct httpc_reply r;
 
 	c->rc = httpc_do(c->h, &req, a, &r, &c->err);
 	arena_free(a);
+	atomic_store(&c->done, true);
 	return NULL;
 }
 
@@ -298,7 +300,10 @@ static void test_bounded_queue(void **state)
 			while (atomic_load(&requests) == before)
 				sleep_ms(2);
 	}
-	sleep_ms(100);
+	/* Two are refused at once; then the queue is full, so the third is in it. */
+	for (int k = 0, done = 0; k < 4000 && done < 2; k++, sleep_ms(5))
+		for (i = done = 0; i < 4; i++)
+			done += atomic_load(&callers[i].done);
 	atomic_store(&held, false);
 	for (i = 0; i < 4; i++) {
 		pthread_join(t[i], NULL);
@@ -313,7 +318,7 @@ static void test_bounded_queue(void **state)
 
 static void test_breaker(void **state)
 {
-	struct httpc *h = open_http((struct httpc_conf){ .breaker_failures = 3, .breaker_open_ms = 200 });
+	struct httpc *h = open_http((struct httpc_conf){ .breaker_failures = 3, .breaker_open_ms = 2000 });
 	struct httpc_reply r;
 	struct err e = { 0 };
 	int i, before;
@@ -325,8 +330,9 @@ static void test_breaker(void **state)
 	for (i = 0; i < 10; i++)
 		ASSERT_FAILS(h, "POST", url_of("/ok"), 1000, "httpc.not_sent");
 	assert_int_equal(atomic_load(&requests), before);
-	sleep_ms(250);
-	assert_int_equal(fetch(h, "POST", url_of("/ok"), 1000, &r, &e), OK);
+	for (i = 0; i < 2000 && fetch(h, "POST", url_of("/ok"), 1000, &r, &e); i++) /* until it lets one through again */
+		sleep_ms(10);
+	assert_int_equal(atomic_load(&requests), before + 1);
 	for (i = 0; i < 2; i++)
 		ASSERT_FAILS(h, "POST", url_of("/drop"), 1000, "httpc.outcome_unknown");
 	assert_int_equal(fetch(h, "POST", url_of("/ok"), 1000, &r, &e), OK); /* two in a row are not three */
