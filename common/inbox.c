@@ -14,6 +14,7 @@
 #define IDLE_MAX_MS   5000
 #define COUNTS_MS     10000
 #define EAGER_MS      20
+#define GAP_MS	      30 /* between two looks that rings ask for: what is told meanwhile comes in one batch */
 #define ARENA_LIMIT   (32u << 20)
 
 struct inbox {
@@ -237,15 +238,23 @@ static enum err_code pull(struct puller *p, struct arena *a, struct err *e)
 }
 
 /* ---- the thread ---- */
-static bool wait_for_bell(struct puller *p, int64_t ms)
+static struct timespec at_ms(int64_t ms)
 {
+	return (struct timespec){ .tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000 };
+}
+
+/* A ring after a rest is answered at once, one that follows the look begun at `looked` too closely a little later. */
+static bool wait_for_bell(struct puller *p, int64_t looked, int64_t ms)
+{
+	const struct timespec until = at_ms(mono_ms() + ms), gap = at_ms(looked + GAP_MS);
 	bool rang;
-	int64_t at = mono_ms() + ms;
-	struct timespec until = { .tv_sec = at / 1000, .tv_nsec = at % 1000 * 1000000 };
 
 	(void)pthread_mutex_lock(&p->mu);
 	while (!p->stop && !p->ring)
 		if (pthread_cond_timedwait(&p->cv, &p->mu, &until) != 0)
+			break;
+	while (!p->stop && mono_ms() < looked + GAP_MS)
+		if (pthread_cond_timedwait(&p->cv, &p->mu, &gap) != 0)
 			break;
 	rang = p->ring;
 	p->ring = false;
@@ -259,10 +268,12 @@ static void *loop(void *arg)
 	struct arena *a = arena_new("inbox", ARENA_LIMIT);
 	int64_t poll = p->conf->poll_ms > 0 ? p->conf->poll_ms : 1000, pause = poll, counted = 0;
 	int64_t eager = poll; /* the pause while a ring has not been answered by an event */
+	int64_t looked;
 
 	while (!stopping(p)) {
 		struct err e = { 0 };
 
+		looked = mono_ms();
 		if (pull(p, a, &e) == OK) {
 			/* An older transaction may still hide what the bell told of: look again soon, then less often. */
 			eager = p->got ? poll : eager;
@@ -281,7 +292,7 @@ static void *loop(void *arg)
 			counted = mono_ms();
 		}
 		arena_reset(a);
-		if (wait_for_bell(p, pause))
+		if (wait_for_bell(p, looked, pause))
 			eager = EAGER_MS;
 	}
 	release_lease(p);
