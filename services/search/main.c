@@ -17,7 +17,7 @@ static const struct conf_key search_keys[] = {
 	CONF(search_conf, checkout_bell_url, "CHECKOUT_BELL_URL", "tcp://127.0.0.1:7105", 0, 0, 0,
 	     "checkout's doorbell"),
 	CONF(search_conf, lang, "SEARCH_LANGUAGE", "en", 2, 2, CONF_REQUIRED,
-	     "language of the catalogue's texts (ISO 639-1); after a change: soukctl search reindex"),
+	     "language of the catalogue's texts (ISO 639-1); after a change: POST /api/admin/search/reindex"),
 	CONF(search_conf, currency, "SEARCH_CURRENCY", "USD", 3, 3, CONF_REQUIRED, "currency of readers that name none"),
 	CONF(search_conf, cache_s, "SEARCH_CACHE_S", "300", 0, 3600, 0, "life of a cached answer, s; 0: none"),
 	CONF_END,
