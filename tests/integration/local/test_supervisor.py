@@ -222,7 +222,7 @@ s = types.SimpleNamespace(logs_dir=folder, run_dir=folder, state_file=os.path.jo
 sup = supervisor.Supervisor(s)
 pids = os.path.join(folder, "pids")
 row = processes.Process("brood", ["/usr/bin/bash", "-c", f"(trap '' INT TERM; echo $BASHPID >{pids}.new;"
-    f" mv {pids}.new {pids}; while :; do sleep 0.1; done) & wait"], forks=what == "orphans")
+    f" mv {pids}.new {pids}; while [ -e {folder} ]; do sleep 0.1; done) & wait"], forks=what == "orphans")
 child = sup.start(row)
 child.state = "ready"
 deadline = time.monotonic() + 30
