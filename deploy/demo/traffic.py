@@ -62,7 +62,7 @@ class Visitor(threading.Thread):
 
     def run(self):
         until = time.monotonic() + self.args.seconds
-        while time.monotonic() < until:
+        while time.monotonic() < until and not (self.args.stop_file and os.path.exists(self.args.stop_file)):
             rest = Rest(self.args.url, timeout=15)
             try:
                 self.visit(rest)
@@ -80,7 +80,7 @@ class Visitor(threading.Thread):
             detail = self.ask(rest, "GET", f"/api/products/{card['id']}")
             time.sleep(self.args.pause)
         if self.rnd.random() < self.args.buy and detail and detail.status == 200:
-            found = [v for v in detail["variants"] if v.get("availability") == "in" and v.get("price")]
+            found = [v for v in detail["variants"] if v.get("availability") in ("in", "low") and v.get("price")]
             if found:
                 self.buy(rest, self.rnd.choice(found))
 
@@ -121,6 +121,7 @@ def main():
     parser.add_argument("--sandbox", required=True)
     parser.add_argument("--key", default=os.environ.get("SANDBOX_PUBLISHABLE_KEY"))
     parser.add_argument("--seconds", type=float, default=60)
+    parser.add_argument("--stop-file", help="ends early when this file exists")
     parser.add_argument("--threads", type=int, default=4)
     parser.add_argument("--buy", type=float, default=0.2, help="share of visits that buy")
     parser.add_argument("--pause", type=float, default=0.02)

@@ -97,7 +97,10 @@ class Buying(Goods):
 
     def sql(self, daemon, statement):
         """For what no client can bring about, such as the passing of time."""
-        with open(os.path.join(self.run_dir, "env", daemon + ".env")) as f:
+        path = os.path.join(self.run_dir, "env", daemon + ".env")
+        if not os.path.exists(path):
+            self.skipTest("the platform's database is out of reach: it does not run on this machine itself")
+        with open(path) as f:
             env = dict(word.split("=", 1) for word in shlex.split(f.read()))
         done = subprocess.run(["psql", "-X", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-c", statement,
                                env[daemon.upper() + "_PG_DSN"]], text=True, capture_output=True, timeout=30)

@@ -1,5 +1,5 @@
 /* Behind a real PgBouncer in transaction mode, and beside a real streaming standby (tests/support/pg_servers.sh). */
-#include <fcntl.h>
+#include <poll.h>
 #include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -180,7 +180,7 @@ static bool reads_come_from(struct pg_pool *p, bool from_standby)
 		pg_return(pg);
 		if (seen == from_standby)
 			return true;
-		usleep(50000);
+		poll(NULL, 0, 50);
 	} while (mono_ms() < until);
 	return false;
 }

@@ -1,0 +1,342 @@
+#!/usr/bin/env bash
+# Proves docker-compose.yml on this machine (`make -f Makefile.ci compose-test`), with or without an image registry.
+#
+# What is missing is installed from Debian's packages; an engine is started by hand when none runs; images that cannot be
+# pulled are built under their own names and tags from Debian's packages (standins/). What cannot run here is named at the
+# end as `not run`, and the last line counts. Exit 0 when nothing failed, also where no engine can run.
+#
+#	COMPOSE_STEPS="up e2e …"	only these: e2e harden size scale roll memory
+#	SOUK_DOCKER_DIR=/var/lib/souk-docker	data of an engine started here; images stay in it for the next run
+#	KEEP=1				leave everything running
+set -uo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/../.."
+root=$PWD
+work=$(mktemp -d "${TMPDIR:-/tmp}/souk-compose.XXXXXX")
+passed=0 failed=0 skipped=0 not_run=() begun=$SECONDS engine_pid=
+. tests/support/report.sh
+base=$(sed -n 's/^ARG BASE=//p' deploy/Dockerfile)
+export COMPOSE_PROJECT_NAME=souktest$$ SOUK_TAG=test COMPOSE_HTTP_TIMEOUT=180 DOCKER_BUILDKIT=0
+dc=() docker=docker
+
+cleanup() {
+	trap - EXIT INT TERM
+	if [[ ${KEEP:-} ]]; then
+		echo "kept: project $COMPOSE_PROJECT_NAME, DOCKER_HOST=${DOCKER_HOST:-}, $work"
+		return
+	fi
+	((${#dc[@]})) && "${dc[@]}" --profile load down -v -t 5 >/dev/null 2>&1
+	if [[ $engine_pid ]]; then
+		kill "$engine_pid" 2>/dev/null
+		wait "$engine_pid" 2>/dev/null
+		umount "$work"/exec/netns/* 2>/dev/null
+	fi
+	rm -rf -- "$work"
+}
+trap cleanup EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM
+
+# The whole of what follows needs an engine; without one there is nothing to fail.
+no_engine() {
+	not_run+=("docker compose: $1")
+	passed=$((passed + 1)) # the static check, which needs none
+	finish
+}
+
+pause() {
+	read -rt "$1" <> <(:) || true
+}
+
+# ---- engine --------------------------------------------------------------------------------------------------------------
+
+install_tools() {
+	local missing=()
+	command -v dockerd >/dev/null || "$docker" info >/dev/null 2>&1 || missing+=(docker.io iptables)
+	"$docker" compose version >/dev/null 2>&1 || command -v docker-compose >/dev/null || missing+=(docker-compose)
+	command -v debootstrap >/dev/null || missing+=(debootstrap)
+	((${#missing[@]})) || return 0
+	[[ $(id -u) == 0 ]] || no_engine "missing packages (${missing[*]}) and not root"
+	{ apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends "${missing[@]}"; } \
+		>"$work/apt.out" 2>&1 || no_engine "packages cannot be installed: $(tail -n1 "$work/apt.out")"
+}
+
+# With the engine's defaults, else without its firewall rules, else without overlayfs: what a sandbox may lack.
+start_engine() {
+	local options
+	for options in '' '--iptables=false --ip6tables=false' '--storage-driver=vfs' '--storage-driver=vfs --iptables=false'; do
+		# shellcheck disable=SC2086
+		dockerd --host="unix://$work/docker.sock" --data-root="${SOUK_DOCKER_DIR:-/var/lib/souk-docker}" \
+			--exec-root="$work/exec" --pidfile="$work/dockerd.pid" $options >"$work/dockerd.out" 2>&1 &
+		engine_pid=$!
+		export DOCKER_HOST=unix://$work/docker.sock
+		for _ in {1..30}; do
+			"$docker" info >/dev/null 2>&1 && { echo "#     engine started here${options:+ with $options}"; return 0; }
+			kill -0 $engine_pid 2>/dev/null || break
+			pause 1
+		done
+		kill $engine_pid 2>/dev/null
+		wait $engine_pid 2>/dev/null
+		engine_pid=
+	done
+	return 1
+}
+
+find_engine() {
+	# Another client on the path may know no `build` of its own.
+	[[ -x /usr/bin/docker ]] && docker=/usr/bin/docker
+	install_tools
+	[[ -x /usr/bin/docker ]] && docker=/usr/bin/docker
+	if ! "$docker" info >/dev/null 2>&1; then
+		[[ $(id -u) == 0 ]] || no_engine "no engine runs, and only root can start one"
+		start_engine || no_engine "the engine does not start: $(grep -oE 'level=(error|fatal).*|failed.*' "$work/dockerd.out" | tail -n1 | cut -c1-200)"
+	fi
+	if "$docker" compose version >/dev/null 2>&1; then
+		dc=("$docker" compose)
+	else
+		dc=(docker-compose)
+	fi
+	export DOCKER=$docker COMPOSE="${dc[*]}"
+	pass "engine $("$docker" version -f '{{.Server.Version}}'), $("$docker" info -f '{{.Driver}}'), ${dc[*]}"
+}
+
+# ---- images --------------------------------------------------------------------------------------------------------------
+
+have() {
+	"$docker" image inspect "$1" >/dev/null 2>&1
+}
+
+base_standin() {
+	rm -rf "$work/rootfs"
+	debootstrap --variant=minbase bookworm "$work/rootfs" http://deb.debian.org/debian >"$work/debootstrap.out" 2>&1 || return 1
+	rm -rf "$work"/rootfs/var/cache/apt/* "$work"/rootfs/var/lib/apt/lists/* "$work"/rootfs/usr/share/{doc,man,locale}/*
+	printf '#!/bin/sh\nexit 101\n' >"$work/rootfs/usr/sbin/policy-rc.d"
+	chmod 755 "$work/rootfs/usr/sbin/policy-rc.d"
+	tar -C "$work/rootfs" -c . | "$docker" import - "$base" >/dev/null || return 1
+	rm -rf "$work/rootfs"
+}
+
+find_images() {
+	local image name registry=yes
+	if ! have "$base" && ! timeout 30 "$docker" pull -q "$base" >/dev/null 2>&1; then
+		registry=no
+		base_standin || { fail "a Debian image by debootstrap" "$work/debootstrap.out"; finish; }
+		not_run+=("official images: no registry; stand-ins from Debian's packages took their names")
+	fi
+	for image in $(sed -n 's/^ *image: \(\(postgres\|redis\|nginx\):.*\)/\1/p' docker-compose.yml | sort -u); do
+		name=${image%%:*}
+		have "$image" && continue
+		[[ $registry == yes ]] && timeout 300 "$docker" pull -q "$image" >/dev/null 2>&1 && continue
+		if run_quiet "$work/build-$name.out" "$docker" build --network=host --build-arg BASE="$base" \
+			-f "tests/compose/standins/$name.Dockerfile" -t "$image" tests/compose/standins; then
+			pass "stand-in $image"
+		else
+			fail "stand-in $image" "$work/build-$name.out"
+			finish
+		fi
+	done
+	for name in platform pooler tools; do
+		if run_quiet "$work/build-$name.out" "$docker" build --network=host -f deploy/Dockerfile --target "$name" \
+			-t "souk/$name:test" .; then
+			pass "image souk/$name"
+		else
+			fail "image souk/$name" "$work/build-$name.out"
+			finish
+		fi
+	done
+	not_run+=("profiles search-engine and observability: images without a Debian package; checked statically"
+		"arm64: no emulation here; nothing in the Dockerfile names an architecture")
+}
+
+# ---- the steps -----------------------------------------------------------------------------------------------------------
+
+free_port() {
+	/usr/bin/python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'
+}
+
+set_up() {
+	local name
+	for name in HTTPS HTTP SANDBOX MAIL STORE; do
+		export "SOUK_${name}_PORT=$(free_port)"
+	done
+	# As tests/run.sh's platform: no limit in the way, a hash that a busy machine can afford, the test's own page origin.
+	export SOUK_SANDBOX_URL=http://127.0.0.1:$SOUK_SANDBOX_PORT SOUK_STORE_URL=http://127.0.0.1:$SOUK_STORE_PORT
+	export LIMIT_USER=1000000 LIMIT_ANONYMOUS=1000000 LIMIT_AUTH=1000000 IDENTITY_ARGON2_MEMORY_KIB=8192 IDENTITY_ARGON2_PASSES=1
+	export CORS_ORIGINS=https://pages.e2e.example DEMO_SCALE=${DEMO_SCALE:-200} DRAIN_MS=2000 RESOLVE_MS=1000
+	url=http://127.0.0.1:$SOUK_HTTP_PORT
+}
+
+traffic() {
+	/usr/bin/python3 deploy/demo/traffic.py --url "$url" --sandbox "$SOUK_SANDBOX_URL" --key "$key" "$@"
+}
+
+# A run folder as the tests know it, for a platform that runs elsewhere.
+make_run_dir() {
+	local run=$work/run demo
+	mkdir -p "$run"
+	chmod 700 "$run"
+	"$docker" cp "$("${dc[@]}" ps -q cart | head -n1):/run/souk/keys" "$run/keys" >/dev/null 2>&1
+	printf '{"pay_publishable_key": "%s"}' "$key" >"$run/keys/local.json"
+	printf '{"ports": {"http": %s, "mail": %s, "sandbox": %s, "store": %s}}' "$SOUK_HTTP_PORT" "$SOUK_MAIL_PORT" \
+		"$SOUK_SANDBOX_PORT" "$SOUK_STORE_PORT" >"$run/ports.json"
+	echo '{"phase": "ready", "processes": {}}' >"$run/state.json"
+	demo=$("${dc[@]}" ps -aq demo 2>/dev/null || "${dc[@]}" ps -q demo)
+	"$docker" cp "$demo:/var/lib/souk/demo/demo.json" "$run/demo.json" >/dev/null 2>&1
+}
+
+do_up() {
+	local since=$SECONDS
+	section "docker compose up, and a purchase through the edge"
+	if ! run_quiet "$work/up.out" timeout 300 "${dc[@]}" up -d --no-build; then
+		fail "docker compose up" "$work/up.out"
+		"${dc[@]}" ps 2>&1 | sed 's/^/      /' | head -n 40
+		"${dc[@]}" logs --tail 5 2>&1 | sed 's/^/      /' | head -n 60
+		finish
+	fi
+	key=$("$docker" exec "$("${dc[@]}" ps -q sandbox)" cat /run/souk/pay_publishable_key)
+	for _ in {1..120}; do
+		traffic --seconds 0.1 --threads 1 --buy 1 --pause 0 >"$work/first.out" 2>&1 && grep -q '"purchases": [1-9]' "$work/first.out" && break
+		pause 0.5
+	done
+	if grep -q '"purchases": [1-9]' "$work/first.out"; then
+		pass "a purchase through the edge and PgBouncer in transaction mode, $((SECONDS - since)) s after up"
+	else
+		fail "a purchase within 2 min" "$work/first.out"
+		finish
+	fi
+	for _ in {1..240}; do
+		[[ $("$docker" inspect -f '{{.State.Status}} {{.State.ExitCode}}' "${COMPOSE_PROJECT_NAME}_demo_1" \
+			"${COMPOSE_PROJECT_NAME}-demo-1" 2>/dev/null) == "exited 0" ]] && { pass "the demo shop is loaded"; break; }
+		pause 0.5
+	done
+	curl -fsSk --max-time 10 "https://127.0.0.1:$SOUK_HTTPS_PORT/healthz" >"$work/tls.out" 2>&1 && pass "TLS at the edge" \
+		|| fail "TLS at the edge" "$work/tls.out"
+	[[ $(curl -sk --max-time 10 -o /dev/null -w '%{http_code}' "https://127.0.0.1:$SOUK_HTTPS_PORT/metrics") == 404 ]] \
+		&& pass "no figures outside" || fail "no figures outside"
+	printf 'POST /api/cart/items HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n' |
+		timeout 10 curl -s --max-time 5 "telnet://127.0.0.1:$SOUK_HTTP_PORT" >"$work/frame.out" 2>/dev/null
+	head -n1 "$work/frame.out" | grep -q ' 400 ' && pass "two lengths are one too many" || fail "two lengths are one too many" "$work/frame.out"
+}
+
+do_e2e() {
+	local file
+	section "the end-to-end tests against it"
+	make_run_dir
+	export SOUK_RUN_DIR=$work/run SOUK_BEHIND_EDGE=1
+	for file in purchase cart browse account people vendor after_sale; do
+		[[ -e tests/e2e/test_$file.py ]] && run_python e2e "tests/e2e/test_$file.py"
+	done
+	unset SOUK_RUN_DIR SOUK_BEHIND_EDGE
+	not_run+=("test_platform, test_abuse, test_tour, test_media, test_signals: they look into a local run's processes; \`test\` runs them")
+}
+
+do_harden() {
+	local id name bad
+	section "hardening, as the engine sees it"
+	for id in $("${dc[@]}" ps -q); do
+		name=$("$docker" inspect -f '{{index .Config.Labels "com.docker.compose.service"}}' "$id")
+		bad=$("$docker" inspect -f '{{.HostConfig.ReadonlyRootfs}} {{.HostConfig.CapDrop}} {{.HostConfig.Init}} {{.HostConfig.Memory}} {{.HostConfig.NanoCpus}} {{.HostConfig.PidsLimit}} {{.HostConfig.Privileged}} {{.HostConfig.SecurityOpt}}' "$id")
+		[[ $bad =~ ^true\ \[ALL\]\ true\ [1-9][0-9]*\ [1-9][0-9]*\ [1-9][0-9]*\ false\ \[no-new-privileges:true\]$ ]] || fail "$name: $bad"
+		[[ $("$docker" inspect -f '{{.State.Status}}' "$id") == running ]] || continue
+		if ! "$docker" exec "$id" sh -c 'test "$(id -u)" != 0 && ! touch /usr/x /etc/x 2>/dev/null &&
+			grep -q "^CapEff:[[:space:]]*0000000000000000" /proc/self/status && grep -q "^NoNewPrivs:[[:space:]]*1" /proc/self/status' \
+			>"$work/harden.out" 2>&1; then
+			fail "$name: root, writable or privileged inside" "$work/harden.out"
+		fi
+	done
+	pass "containers looked at: $("${dc[@]}" ps -q | wc -l)"
+	bad=$("$docker" run --rm --entrypoint sh souk/platform:test -c 'ls /usr/bin/gcc /usr/bin/cc /usr/bin/clang /usr/bin/make /usr/bin/python3 2>/dev/null; find / -xdev -perm /6000 -path "*souk*" 2>/dev/null')
+	[[ -z $bad ]] && pass "no compiler in the platform image" || fail "in the platform image: $bad"
+}
+
+size_of() {
+	"$docker" image inspect -f '{{.Size}}' "$1"
+}
+
+do_size() {
+	local above
+	section "size"
+	above=$((($(size_of souk/platform:test) - $(size_of "$base")) / 1000000))
+	((above <= 60)) && pass "the platform image is $above MB above its base" || fail "the platform image is $above MB above its base, 60 allowed"
+}
+
+# requests CONTAINER PORT: how many RPCs of others it has answered
+requests() {
+	"$docker" exec "$("${dc[@]}" ps -q mail | head -n1)" python3 -c '
+import re, sys, urllib.request
+text = urllib.request.urlopen(f"http://{sys.argv[1]}:{sys.argv[2]}/metrics", timeout=5).read().decode()
+print(sum(int(float(m.group(2))) for m in re.finditer(r"^souk_rpc_server_requests_total\{([^}]*)\} (\S+)", text, re.M)
+          if "Node/" not in m.group(1)))' "$("$docker" inspect -f '{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}' "$1")" "$2"
+}
+
+do_scale() {
+	local ids id before=() after=() i sum=0 low high
+	section "scale: catalog=3, then 1"
+	"${dc[@]}" up -d --no-build --no-recreate --scale catalog=3 catalog >"$work/scale.out" 2>&1 || { fail "scale to 3" "$work/scale.out"; return; }
+	for _ in {1..60}; do
+		[[ $("$docker" ps -q --filter "label=com.docker.compose.project=$COMPOSE_PROJECT_NAME" --filter label=com.docker.compose.service=catalog --filter health=healthy | wc -l) == 3 ]] && break
+		pause 0.5
+	done
+	traffic --seconds 10 --threads 4 --buy 0.5 --pause 0 >/dev/null 2>&1
+	read -ra ids <<<"$("${dc[@]}" ps -q catalog | tr '\n' ' ')"
+	for id in "${ids[@]}"; do before+=("$(requests "$id" 7202)"); done
+	traffic --seconds 20 --threads 4 --buy 0.5 --pause 0 >"$work/scale.out" 2>&1 && pass "nothing lost while three serve: $(tail -n1 "$work/scale.out" | cut -c1-90)" \
+		|| fail "requests lost while three serve" "$work/scale.out"
+	for i in "${!ids[@]}"; do
+		after+=("$(($(requests "${ids[$i]}" 7202) - before[i]))")
+		sum=$((sum + after[i]))
+	done
+	low=$((sum * 80 / 300)) high=$((sum * 120 / 300 + 1))
+	for i in "${!ids[@]}"; do
+		((sum > 60 && after[i] >= low && after[i] <= high)) || { fail "load is uneven: ${after[*]} (each $low to $high)"; i=bad; break; }
+	done
+	[[ $i == bad ]] || pass "load is even within 20 %: ${after[*]}"
+	traffic --seconds 25 --threads 3 --buy 0.3 >"$work/scale.out" 2>&1 &
+	local pid=$!
+	pause 3
+	"${dc[@]}" up -d --no-build --no-recreate --scale catalog=1 catalog >"$work/scale1.out" 2>&1 || fail "scale to 1" "$work/scale1.out"
+	wait $pid && pass "nothing lost on the way to one: $(tail -n1 "$work/scale.out" | cut -c1-90)" || fail "requests lost on the way to one" "$work/scale.out"
+}
+
+do_roll() {
+	local services=() pid d
+	section "a rolling recreate of every service under load"
+	for d in $(git ls-files 'services/*/main.c' | cut -d/ -f2) gateway; do services+=("$d"); done
+	traffic --seconds 1000 --stop-file "$work/rolled" --threads 3 --buy 0.3 >"$work/roll-traffic.out" 2>&1 &
+	pid=$!
+	if timeout 420 deploy/roll.sh "${services[@]}" >"$work/roll.out" 2>&1; then
+		pass "replaced: ${services[*]}"
+	else
+		fail "deploy/roll.sh" "$work/roll.out"
+	fi
+	touch "$work/rolled"
+	wait $pid && pass "nothing lost meanwhile: $(tail -n1 "$work/roll-traffic.out" | cut -c1-90)" || fail "requests lost meanwhile" "$work/roll-traffic.out"
+}
+
+do_memory() {
+	local id pid total=0 pss name
+	section "memory of our processes under load (PSS)"
+	traffic --seconds 10 --threads 6 --buy 0.3 >/dev/null 2>&1
+	for name in gateway $(git ls-files 'services/*/main.c' | cut -d/ -f2); do
+		for id in $("${dc[@]}" ps -q "$name"); do
+			for pid in $("$docker" top "$id" -o pid,comm | awk '/souk-/ { print $1 }'); do
+				pss=$(awk '/^Pss:/ { print $2 }' "/proc/$pid/smaps_rollup" 2>/dev/null)
+				total=$((total + ${pss:-0}))
+			done
+		done
+	done
+	((total > 0)) || { not_run+=("memory: the processes are not visible from here"); return; }
+	((total / 1024 <= 300)) && pass "$((total / 1024)) MiB together" || fail "$((total / 1024)) MiB together, 300 allowed"
+	[[ $("$docker" inspect -f '{{.State.OOMKilled}}' $("${dc[@]}" ps -q) | grep -c true) == 0 ]] && pass "no container met its limit" || fail "a container met its memory limit"
+}
+
+section "static"
+count_lines "$work/static.out" /usr/bin/python3 tests/compose/check_compose.py
+section "engine and images"
+find_engine
+find_images
+set_up
+do_up
+for step in ${COMPOSE_STEPS:-harden size memory e2e scale roll}; do
+	"do_$step"
+done
+finish
