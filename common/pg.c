@@ -309,6 +309,69 @@ enum err_code pg_rows(struct pg *pg, const struct pg_stmt *st, const struct pg_p
 	return code;
 }
 
+static bool make_wires(struct pg *pg, const struct pg_read *v, size_t n, struct arena *a, struct pg_wire *w,
+		       bool *plain_r, struct err *e)
+{
+	*plain_r = !pg->in_tx;
+	for (size_t i = 0; i < n; i++) {
+		const struct pg_plan *plan = pg->pool ? pg_plans_find(&pg->pool->plans, v[i].stmt) : NULL;
+		struct bound *b = arena_alloc(a, sizeof(*b));
+
+		if (!plan || pg->pool->is_replica || !bind(b, v[i].p, v[i].n)) {
+			(void)err_set(e, E_INTERNAL, "pg.statement", "%s cannot be sent with others", v[i].stmt->name);
+			return false;
+		}
+		*plain_r = *plain_r && plan->plain_read;
+		w[i] = (struct pg_wire){ .name = pg->pool->pooler ? NULL : v[i].stmt->name, .sql = plan->sql,
+					 .n = (int)v[i].n, .values = b->values, .lengths = b->lengths,
+					 .formats = b->formats };
+	}
+	return true;
+}
+
+static enum err_code copy_many(struct pg *pg, const struct pg_read *v, size_t n, PGresult *const *r, void **rows,
+			       struct arena *a, struct err *e)
+{
+	for (size_t i = 0; i < n; i++) {
+		if (!r[i] || PQresultStatus(r[i]) != PGRES_TUPLES_OK)
+			return pg_fail(pg, r[i], v[i].stmt->name, e);
+		if (copy_rows(v[i].stmt, r[i], a, &rows[i], e))
+			return e->code;
+	}
+	return OK;
+}
+
+enum err_code pg_reads(struct pg *pg, const struct pg_read *v, size_t n, struct arena *a, struct err *e)
+{
+	struct pg_wire w[PG_READS_MAX];
+	PGresult *r[PG_READS_MAX];
+	void *rows[PG_READS_MAX] = { NULL };
+	enum err_code code;
+	bool plain, sent;
+
+	if (n == 0 || n > PG_READS_MAX)
+		return err_set(e, E_INTERNAL, "pg.statement", "%zu statements at once", n);
+	if (!make_wires(pg, v, n, a, w, &plain, e) || pg_flush(pg, e))
+		return e->code;
+	sent = pg_wire_many(pg, w, r, n);
+	if (!sent && plain) {
+		for (size_t i = 0; i < n; i++)
+			PQclear(r[i]);
+		if (pg_open_conn(pg, e))
+			return e->code;
+		sent = pg_wire_many(pg, w, r, n);
+	}
+	code = sent ? copy_many(pg, v, n, r, rows, a, e) : pg_fail(pg, NULL, v[0].stmt->name, e);
+	for (size_t i = 0; i < n; i++) {
+		if (!code) {
+			memcpy(v[i].rows_r, &rows[i], sizeof(rows[i]));
+			*v[i].n_r = (size_t)PQntuples(r[i]);
+		}
+		PQclear(r[i]);
+	}
+	return code;
+}
+
 enum err_code pg_row(struct pg *pg, const struct pg_stmt *st, const struct pg_param *p, size_t n, struct arena *a,
 		     void *row_r, bool *found_r, struct err *e)
 {

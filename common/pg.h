@@ -109,6 +109,18 @@ MUST_CHECK enum err_code pg_later(struct pg *, const struct pg_stmt *, const str
 MUST_CHECK enum err_code pg_rows(struct pg *, const struct pg_stmt *, const struct pg_param *, size_t,
 				 struct arena *, void *rows_r, size_t *n_r, struct err *);
 
+/* A SELECT and where its rows go, as for pg_rows; p must live until pg_reads returns. */
+struct pg_read {
+	const struct pg_stmt *stmt;
+	const struct pg_param *p;
+	size_t n;
+	void *rows_r;
+	size_t *n_r;
+};
+#define PG_READS_MAX 8
+/* Up to PG_READS_MAX SELECTs in one round trip; each sees its own snapshot. The outputs are all written, or none. */
+MUST_CHECK enum err_code pg_reads(struct pg *, const struct pg_read *, size_t n, struct arena *, struct err *);
+
 /* Exactly one row into *row_r (a pointer to the row struct's pointer); none is *found_r = false, not an error. */
 MUST_CHECK enum err_code pg_row(struct pg *, const struct pg_stmt *, const struct pg_param *, size_t,
 				struct arena *, void *row_r, bool *found_r, struct err *);

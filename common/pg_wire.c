@@ -161,6 +161,46 @@ PGresult *pg_wire(struct pg *pg, const struct pg_wire *w)
 	return exchange(pg, w, kind);
 }
 
+static bool send_many(struct pg *pg, const struct pg_wire *w, size_t n)
+{
+	if (PQenterPipelineMode(pg->c) != 1)
+		return false;
+	for (size_t i = 0; i < n; i++)
+		if (!send_it(pg, &w[i]))
+			return false;
+	return PQpipelineSync(pg->c) == 1;
+}
+
+bool pg_wire_many(struct pg *pg, const struct pg_wire *w, PGresult **r_r, size_t n)
+{
+	int kind;
+
+	for (size_t i = 0; i < n; i++)
+		r_r[i] = NULL;
+	forget_failure(pg);
+	if (!pg->c || pg->lost)
+		return false;
+	kind = fault_due();
+	if (fault_answers(pg, kind)) {
+		r_r[0] = PQmakeEmptyPGresult(pg->c, PGRES_FATAL_ERROR);
+		return true;
+	}
+	if (kind == PG_FAULT_DROP_BEFORE || kind == PG_FAULT_DROP_AFTER_SEND)
+		drop(pg);
+	pg->lost = !send_many(pg, w, n);
+	for (size_t i = 0; i < n && !pg->lost; i++) {
+		r_r[i] = collect(pg);
+		pg->lost = PQstatus(pg->c) != CONNECTION_OK;
+	}
+	if (!pg->lost) {
+		PQclear(PQgetResult(pg->c)); /* the sync */
+		pg->lost = PQexitPipelineMode(pg->c) != 1;
+	}
+	if (pg->lost && pg->pool)
+		metric_add(pg->pool->m_lost, 1);
+	return !pg->lost;
+}
+
 enum err_code pg_flush(struct pg *pg, struct err *e)
 {
 	enum err_code code = OK;

@@ -1,5 +1,7 @@
 #include "services/catalog/catalog_db_product.h"
 
+#include <string.h>
+
 #define CARD_COLUMNS                                                                               \
 	"p.id, p.slug, p.title, p.brand, p.vendor_id, v.name AS vendor_name, p.availability,"      \
 	" (SELECT m.key FROM catalog.media m WHERE m.product_id = p.id ORDER BY m.position, m.id LIMIT 1) AS image_key," \
@@ -102,12 +104,15 @@ static const struct pg_stmt product_by_slug = {
 	PRODUCT_ROW,
 };
 
+static bool is_id(const char *id_or_slug)
+{
+	return strncmp(id_or_slug, "prd_", 4) == 0;
+}
+
 enum err_code catalog_db_product(struct pg *pg, struct arena *a, const char *id_or_slug, const char *vendor_id,
 				 const char *currency, struct product_row **row_r, bool *found_r, struct err *e)
 {
-	bool id = id_or_slug[0] == 'p' && id_or_slug[1] == 'r' && id_or_slug[2] == 'd' && id_or_slug[3] == '_';
-
-	return pg_row(pg, id ? &product_by_id : &product_by_slug,
+	return pg_row(pg, is_id(id_or_slug) ? &product_by_id : &product_by_slug,
 		      PG_ARGS(P(id_or_slug), P(currency), P(vendor_id)), a, row_r, found_r, e);
 }
 
@@ -131,12 +136,6 @@ static const struct pg_stmt variants = {
 	.row_size = sizeof(struct variant_row),
 };
 
-enum err_code catalog_db_variants(struct pg *pg, struct arena *a, const char *product_id, const char *currency,
-				  struct variant_row **rows_r, size_t *n_r, struct err *e)
-{
-	return pg_rows(pg, &variants, PG_ARGS(P(product_id), P(currency)), a, rows_r, n_r, e);
-}
-
 static const struct pg_col price_cols[] = {
 	PG_COL(price_row, id),		    PG_COL(price_row, variant_id), PG_COL(price_row, currency),
 	PG_COL(price_row, minor),	    PG_COL(price_row, compare_at_minor), PG_COL(price_row, starts_at),
@@ -154,12 +153,6 @@ static const struct pg_stmt prices = {
 	.row_size = sizeof(struct price_row),
 };
 
-enum err_code catalog_db_prices(struct pg *pg, struct arena *a, const char *product_id, struct price_row **rows_r,
-				size_t *n_r, struct err *e)
-{
-	return pg_rows(pg, &prices, PG_ARGS(P(product_id)), a, rows_r, n_r, e);
-}
-
 static const struct pg_col media_cols[] = {
 	PG_COL(media_row, id),	       PG_COL(media_row, key),	    PG_COL(media_row, alt),
 	PG_COL(media_row, variant_id), PG_COL(media_row, position),
@@ -173,10 +166,40 @@ static const struct pg_stmt media = {
 	.row_size = sizeof(struct media_row),
 };
 
-enum err_code catalog_db_media(struct pg *pg, struct arena *a, const char *product_id, struct media_row **rows_r,
-			       size_t *n_r, struct err *e)
+enum err_code catalog_db_product_whole(struct pg *pg, struct arena *a, const char *id_or_slug, const char *vendor_id,
+				       const char *currency, struct product_whole *whole_r, struct err *e)
 {
-	return pg_rows(pg, &media, PG_ARGS(P(product_id)), a, rows_r, n_r, e);
+	struct product_whole w = { 0 };
+	const char *id = id_or_slug;
+	size_t n_products = 0, first = 0;
+	bool found = false;
+
+	if (!is_id(id_or_slug)) { /* the parts go by id */
+		if (catalog_db_product(pg, a, id_or_slug, vendor_id, currency, &w.product, &found, e))
+			return e->code;
+		if (!found) {
+			*whole_r = (struct product_whole){ 0 };
+			return OK;
+		}
+		id = w.product->id;
+		first = 1;
+		n_products = 1;
+	}
+	const struct pg_param key[] = { P(id), P(currency), P(vendor_id) };
+	const struct pg_read reads[] = {
+		{ &product_by_id, key, 3, &w.product, &n_products },
+		{ &variants, key, 2, &w.variants, &w.n_variants },
+		{ &catalog_db_categories_stmt, key, 1, &w.categories, &w.n_categories },
+		{ &media, key, 1, &w.media, &w.n_media },
+		{ &prices, key, 1, &w.prices, &w.n_prices },
+	};
+
+	if (pg_reads(pg, reads + first, (vendor_id ? 5 : 4) - first, a, e))
+		return e->code;
+	*whole_r = w;
+	if (n_products == 0)
+		whole_r->product = NULL;
+	return OK;
 }
 
 static const struct pg_col info_cols[] = {

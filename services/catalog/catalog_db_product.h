@@ -2,7 +2,7 @@
 #ifndef SOUK_CATALOG_DB_PRODUCT_H
 #define SOUK_CATALOG_DB_PRODUCT_H
 
-#include "common/pg.h"
+#include "services/catalog/catalog_db_vendor.h"
 
 enum list_sort { SORT_NEWEST, SORT_PRICE, SORT_PRICE_DOWN, SORT_RATING, SORT_BEST };
 
@@ -50,20 +50,26 @@ struct variant_row {
 	bool active, has_price, has_compare;
 	int64_t minor, compare_at_minor, version;
 };
-MUST_CHECK enum err_code catalog_db_variants(struct pg *, struct arena *, const char *product_id, const char *currency,
-					     struct variant_row **rows_r, size_t *n_r, struct err *);
 struct price_row {
 	const char *id, *variant_id, *currency;
 	int64_t minor, compare_at_minor, starts_at, ends_at; /* compare -1: none; starts_at 0: the base price */
 };
-MUST_CHECK enum err_code catalog_db_prices(struct pg *, struct arena *, const char *product_id,
-					   struct price_row **rows_r, size_t *n_r, struct err *);
 struct media_row {
 	const char *id, *key, *alt, *variant_id;
 	int32_t position;
 };
-MUST_CHECK enum err_code catalog_db_media(struct pg *, struct arena *, const char *product_id, struct media_row **rows_r,
-					  size_t *n_r, struct err *);
+struct product_whole {
+	struct product_row *product; /* NULL: there is none, as for catalog_db_product */
+	struct variant_row *variants;
+	struct category_row *categories;
+	struct media_row *media;
+	struct price_row *prices; /* only for its vendor */
+	size_t n_variants, n_categories, n_media, n_prices;
+};
+/* A product with all its parts in one round trip (two when it is named by its slug); parts without a product mean nothing. */
+MUST_CHECK enum err_code catalog_db_product_whole(struct pg *, struct arena *, const char *id_or_slug,
+						  const char *vendor_id, const char *currency,
+						  struct product_whole *whole_r, struct err *);
 
 /* What cart and checkout need to know of variants. */
 struct info_row {

@@ -113,7 +113,7 @@ static const struct pg_stmt category_page = {
 	       " AND c.id > $2 ORDER BY c.id LIMIT $3::integer",
 	CATEGORY_ROW,
 };
-static const struct pg_stmt categories_of = {
+const struct pg_stmt catalog_db_categories_stmt = {
 	.name = "categories_of",
 	.sql = "SELECT " CATEGORY_COLUMNS " FROM catalog.product_category pc JOIN catalog.category c ON c.id = pc.category_id"
 	       " WHERE pc.product_id = $1 ORDER BY c.id LIMIT 50",
@@ -149,12 +149,6 @@ enum err_code catalog_db_category_page(struct pg *pg, struct arena *a, const cha
 				       int32_t limit, struct category_row **rows_r, size_t *n_r, struct err *e)
 {
 	return pg_rows(pg, &category_page, PG_ARGS(P(parent_id), P(after), P(limit)), a, rows_r, n_r, e);
-}
-
-enum err_code catalog_db_categories_of(struct pg *pg, struct arena *a, const char *product_id,
-				       struct category_row **rows_r, size_t *n_r, struct err *e)
-{
-	return pg_rows(pg, &categories_of, PG_ARGS(P(product_id)), a, rows_r, n_r, e);
 }
 
 enum err_code catalog_db_category_add(struct pg *pg, const struct category_row *r, bool *found_r, struct err *e)
@@ -194,5 +188,5 @@ enum err_code catalog_db_category_del(struct pg *pg, const char *id, int64_t ver
 
 const struct pg_stmt *const catalog_db_vendor_stmts[] = {
 	&vendor,	&vendor_page,	&vendor_add,	&vendor_change,	  &vendor_decide, &category,
-	&category_page, &categories_of, &category_add, &category_change, &category_del,	  NULL,
+	&category_page, &catalog_db_categories_stmt, &category_add, &category_change, &category_del,	  NULL,
 };

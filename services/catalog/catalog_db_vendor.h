@@ -33,8 +33,8 @@ MUST_CHECK enum err_code catalog_db_category(struct pg *, struct arena *, const 
 					     struct category_row **row_r, bool *found_r, struct err *);
 MUST_CHECK enum err_code catalog_db_category_page(struct pg *, struct arena *, const char *parent_id, const char *after,
 						  int32_t limit, struct category_row **rows_r, size_t *n_r, struct err *);
-MUST_CHECK enum err_code catalog_db_categories_of(struct pg *, struct arena *, const char *product_id,
-						  struct category_row **rows_r, size_t *n_r, struct err *);
+/* The categories of product $1, for catalog_db_product_whole. */
+extern const struct pg_stmt catalog_db_categories_stmt;
 /* found_r false when the slug is taken; depth over 8 breaks constraint category_depth. */
 MUST_CHECK enum err_code catalog_db_category_add(struct pg *, const struct category_row *, bool *found_r, struct err *);
 MUST_CHECK enum err_code catalog_db_category_change(struct pg *, const char *id, const char *name, const char *slug,

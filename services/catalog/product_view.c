@@ -153,40 +153,34 @@ static void product_fill(struct call *c, const struct product_row *r, bool own, 
 enum err_code product_view(struct call *c, struct pg *pg, const char *id_or_slug, const char *vendor_id,
 			   const char *currency, Catalog__V1__Product *out, struct err *e)
 {
-	struct product_row *r = NULL;
-	struct category_row *cats = NULL;
-	struct variant_row *vars = NULL;
-	struct media_row *media = NULL;
-	struct price_row *prices = NULL;
-	size_t n_cats = 0, n_vars = 0, n_media = 0, n_prices = 0;
-	bool found = false, own = vendor_id != NULL;
+	struct product_whole w = { 0 };
+	const struct product_row *r;
+	const bool own = vendor_id != NULL;
 
-	if (catalog_db_product(pg, c->arena, id_or_slug, vendor_id, currency, &r, &found, e))
+	if (catalog_db_product_whole(pg, c->arena, id_or_slug, vendor_id, currency, &w, e))
 		return e->code;
-	if (!found || (!own && (strcmp(r->status, "published") != 0 || strcmp(r->vendor_status, "approved") != 0)))
+	r = w.product;
+	if (!r || (!own && (strcmp(r->status, "published") != 0 || strcmp(r->vendor_status, "approved") != 0)))
 		return err_set(e, E_NOT_FOUND, "catalog.product_unknown", "%s", id_or_slug);
-	if (catalog_db_variants(pg, c->arena, r->id, currency, &vars, &n_vars, e) ||
-	    catalog_db_categories_of(pg, c->arena, r->id, &cats, &n_cats, e) ||
-	    catalog_db_media(pg, c->arena, r->id, &media, &n_media, e) ||
-	    (own && catalog_db_prices(pg, c->arena, r->id, &prices, &n_prices, e)))
-		return e->code;
 	product_fill(c, r, own, out);
 	out->n_categories = out->n_variants = 0; /* a retried transaction fills it again */
 	out->price = NULL;
-	out->categories = arena_array(c->arena, n_cats + 1, sizeof(*out->categories));
-	for (size_t i = 0; i < n_cats; i++)
-		out->categories[out->n_categories++] = category_msg(c->arena, &cats[i]);
-	out->variants = arena_array(c->arena, n_vars + 1, sizeof(*out->variants));
-	for (size_t i = 0; i < n_vars; i++) {
-		if (!own && !vars[i].active)
+	out->categories = arena_array(c->arena, w.n_categories + 1, sizeof(*out->categories));
+	for (size_t i = 0; i < w.n_categories; i++)
+		out->categories[out->n_categories++] = category_msg(c->arena, &w.categories[i]);
+	out->variants = arena_array(c->arena, w.n_variants + 1, sizeof(*out->variants));
+	for (size_t i = 0; i < w.n_variants; i++) {
+		const struct variant_row *v = &w.variants[i];
+
+		if (!own && !v->active)
 			continue;
-		out->variants[out->n_variants++] = variant_msg(c->arena, &vars[i], currency, own);
-		if (vars[i].active && vars[i].has_price && (!out->price || vars[i].minor < out->price->amount))
-			out->price = minor_money(c->arena, vars[i].minor, currency);
+		out->variants[out->n_variants++] = variant_msg(c->arena, v, currency, own);
+		if (v->active && v->has_price && (!out->price || v->minor < out->price->amount))
+			out->price = minor_money(c->arena, v->minor, currency);
 	}
 	if (own)
-		add_prices(c->arena, out, prices, n_prices);
-	add_media(c, out, media, n_media);
+		add_prices(c->arena, out, w.prices, w.n_prices);
+	add_media(c, out, w.media, w.n_media);
 	if (!own)
 		out->hdr_etag = public_tag(c->arena, out);
 	out->has_hdr_max_age = r->edge_s >= 0;

@@ -20,9 +20,13 @@ static const struct pg_stmt look = {
 	.name = "look", .sql = "SELECT n::text AS t FROM shop.item WHERE id = $1",
 	.col = text_cols, .ncol = 1, .row_size = sizeof(struct text_row),
 };
+static const struct pg_stmt broken = {
+	.name = "broken", .sql = "SELECT (1 / n)::text AS t FROM shop.item WHERE id = $1",
+	.col = text_cols, .ncol = 1, .row_size = sizeof(struct text_row),
+};
 static const struct pg_stmt twice = { .name = "twice", .sql = "INSERT INTO shop.late (k) VALUES (1)" };
 static const struct pg_stmt suicide = { .name = "suicide", .sql = "SELECT pg_terminate_backend(pg_backend_pid())" };
-static const struct pg_stmt *const stmts[] = { &who_stmt, &add, &bump, &look, &twice, &suicide, NULL };
+static const struct pg_stmt *const stmts[] = { &who_stmt, &add, &bump, &look, &broken, &twice, &suicide, NULL };
 static const struct pg_stmt *const *const tables[] = { stmts, NULL };
 
 static const struct migration shop_migrations[] = {
@@ -474,6 +478,54 @@ static void test_later_retry(void **state)
 	assert_int_equal(items(), 3);
 }
 
+/* Reads together: after what is queued, all or nothing, the connection usable after a failure. */
+static enum err_code read_both(struct pg *pg, void *arg, struct err *e)
+{
+	const bool *fail = arg;
+	struct text_row *x = NULL, *y = NULL;
+	size_t n_x = 7, n_y = 7;
+	const struct pg_param one[] = { P("one") }, none[] = { P("none") };
+	const struct pg_read reads[] = {
+		{ &look, one, 1, &x, &n_x },
+		{ *fail ? &broken : &look, *fail ? one : none, 1, &y, &n_y },
+	};
+
+	if (pg_later(pg, &add, PG_ARGS(P("one")), e))
+		return e->code;
+	if (pg_reads(pg, reads, 2, a, e)) {
+		assert_true(n_x == 7 && n_y == 7 && !x && !y);
+		return e->code;
+	}
+	assert_int_equal(n_x, 1);
+	assert_string_equal(x->t, "0");
+	assert_int_equal(n_y, 0);
+	return OK;
+}
+
+static void test_reads_together(void **state)
+{
+	struct text_row *rows = NULL;
+	const struct pg_param one[] = { P("one") };
+	bool fail = true;
+	size_t n = 0;
+	const struct pg_read read = { &look, one, 1, &rows, &n };
+	struct err e = { 0 };
+	struct pg *pg = NULL;
+
+	(void)state;
+	assert_int_equal(pg_tx(pool, 0, NULL, read_both, &fail, &e), E_INVALID);
+	assert_non_null(strstr(e.msg, "broken: 22012"));
+	err_clear(&e);
+	assert_int_equal(items(), 0);
+	fail = false;
+	assert_int_equal(pg_tx(pool, 0, NULL, read_both, &fail, &e), OK);
+	assert_int_equal(pg_borrow(pool, 0, &pg, &e), OK);
+	pg_fault_inject(PG_FAULT_DROP_BEFORE, 1);
+	assert_int_equal(pg_reads(pg, &read, 1, a, &e), OK); /* plain, so asked again on a new connection */
+	assert_int_equal(n, 1);
+	pg_return(pg);
+}
+
 /* pg_return with something open: the next borrower gets a clean connection. */
 static void test_abandoned(void **state)
 {
@@ -504,6 +556,7 @@ int main(void)
 		cmocka_unit_test_setup(test_savepoint_and_hooks, empty),
 		cmocka_unit_test_setup(test_later, empty),
 		cmocka_unit_test_setup(test_later_retry, empty),
+		cmocka_unit_test_setup(test_reads_together, empty),
 		cmocka_unit_test_setup(test_abandoned, empty),
 	};
 
