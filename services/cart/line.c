@@ -189,7 +189,7 @@ static enum err_code cart_add_item(struct call *c, const Cart__V1__AddItemReques
 		currency = in->currency ? in->currency : svc->conf->currency;
 	if (ask_offer(c, in->variant_id, currency, lines, n, &offer))
 		return c->err.code;
-	ch.currency = money_cur(&offer.price);
+	ch.currency = arena_strdup(c->arena, money_cur(&offer.price)); /* the reply outlives the offer */
 	ch.asked = &offer.asked;
 	return cart_change_run(&ch, out);
 }
