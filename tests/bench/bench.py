@@ -202,6 +202,44 @@ def steps_row(name, r):
         missed.append(name + ": failures")
 
 
+def plain_reservations(dsn, variant):
+    """Reservations as one statement each, 32 clients at once on PostgreSQL: what combining is measured against."""
+    with tempfile.NamedTemporaryFile("w", suffix=".sql") as f:
+        f.write("\\set a random(1, 1000000000)\n\\set b random(1, 1000000000)\n"
+                f"SELECT outcome FROM inventory.reserve_many('{variant}', ARRAY['bench-' || :a || '-' || :b],"
+                " ARRAY['res_' || :a || '_' || :b], ARRAY[1], ARRAY[''], ARRAY[900], 0);\n")
+        f.flush()
+        out = subprocess.run(["pgbench", "-n", "-M", "prepared", "-c", str(CONNECTIONS), "-j", "2", "-T", str(SECONDS), "-f", f.name,
+                              dsn], capture_output=True, text=True, check=True).stdout
+    return float(re.search(r"tps = ([\d.]+)", out).group(1))
+
+
+def hot_sku(run_dir, dsn, variant):
+    say(f"\nreservations of one hot SKU ({CONNECTIONS} clients)")
+    url = env_value(run_dir, "inventory", "INVENTORY_LISTEN")
+    keys = os.path.join(run_dir, "keys")
+
+    def reserve(rate):
+        out = subprocess.run([os.path.join(BIN, "bench_reserve"), keys, url, variant, str(CONNECTIONS), str(SECONDS), str(rate)],
+                             capture_output=True, text=True)
+        if out.stderr:
+            say("    " + out.stderr.strip())
+        return json.loads(out.stdout)
+
+    plain = plain_reservations(dsn, variant)
+    r, paced = reserve(0), reserve(2000)
+    say(f"  {'plain, one statement each':<44}{plain:>9.0f}/s")
+    say(f"  {'through inventory, combined (promised 5000)':<44}{r['per_second']:>9.0f}/s  p50 {r['p50_ms']:>7.2f} ms  p99 {r['p99_ms']:>7.2f} ms"
+        f"  ratio {r['per_second'] / plain:.2f} (promised 5)")
+    say(f"  {'the same at 2000/s (p99 promised 25 ms)':<44}{paced['per_second']:>9.0f}/s  p50 {paced['p50_ms']:>7.2f} ms"
+        f"  p99 {paced['p99_ms']:>7.2f} ms")
+    for what, bad in (("hot SKU: failures", r["failed"] + paced["failed"]), ("hot SKU: under 5000/s", r["per_second"] < 5000),
+                      ("hot SKU: under 5 times the plain form", r["per_second"] < 5 * plain),
+                      ("hot SKU: p99 over 25 ms", paced["p99_ms"] > 25)):
+        if bad:
+            missed.append(what)
+
+
 def memory(state, title, limit_each=None, limit_all=None):
     sizes = {name: pss_mib(pid) for name, pid in pids(state).items()}
     total = sum(sizes.values())
@@ -269,6 +307,7 @@ def main():
         else:
             say("  not run: orders (checkout does not run)")
         say(f"  cpu of our processes in both: {cpu_seconds(procs) - before:.1f} s")
+        hot_sku(run_dir, dsn, variant)
         say("\nafter the load")
         memory(state_of(run_dir), "PSS", limit_all=120)
     finally:
