@@ -47,6 +47,8 @@ const struct route checkout_routes[] = {
 	{ "POST", "/api/orders/{order_id}/returns", "checkout", "CreateReturn", IN(create_return_request),
 	  IN(create_return_reply), BUYER, WRITE, .status = 201, .required = "lines reason", .tag = "orders",
 	  .doc = "Asks to send delivered units back; one return per vendor." },
+	{ "GET", "/api/orders/{order_id}/returns", "checkout", "ListOrderReturns", IN(order_request), IN(list_returns_reply),
+	  BUYER, READ, .tag = "orders", .doc = "What became of the returns of an order." },
 	{ "GET", "/api/orders/{order_id}/invoice", "checkout", "GetInvoice", IN(order_request), IN(invoice), BUYER, READ,
 	  .tag = "orders", .doc = "What an invoice says, with the tax by rate." },
 	/* ---- vendor ---- */

@@ -18,6 +18,7 @@ RPC_HANDLER(catalog_get_vendor, Catalog__V1__GetVendorRequest, Catalog__V1__Vend
 RPC_HANDLER(catalog_get_own_vendor, Catalog__V1__OwnVendorRequest, Catalog__V1__Vendor)
 RPC_HANDLER(catalog_patch_own_vendor, Catalog__V1__PatchVendorRequest, Catalog__V1__Vendor)
 RPC_HANDLER(catalog_list_vendors, Catalog__V1__ListVendorsRequest, Catalog__V1__ListVendorsReply)
+RPC_HANDLER(catalog_set_commission, Catalog__V1__SetCommissionRequest, Catalog__V1__Vendor)
 RPC_HANDLER(catalog_approve_vendor, Catalog__V1__DecideVendorRequest, Catalog__V1__Vendor)
 RPC_HANDLER(catalog_reject_vendor, Catalog__V1__DecideVendorRequest, Catalog__V1__Vendor)
 RPC_HANDLER(catalog_suspend_vendor, Catalog__V1__DecideVendorRequest, Catalog__V1__Vendor)
@@ -29,6 +30,7 @@ const struct rpc_method catalog_vendor_methods[] = {
 	{ "PatchOwnVendor", catalog_patch_own_vendor_, RPC_WRITE | RPC_KEYED, 0 },
 	{ "ListVendors", catalog_list_vendors_, RPC_READ, 0 },
 	{ "ApproveVendor", catalog_approve_vendor_, RPC_WRITE | RPC_KEYED, 0 },
+	{ "SetCommission", catalog_set_commission_, RPC_WRITE | RPC_KEYED, 0 },
 	{ "RejectVendor", catalog_reject_vendor_, RPC_WRITE | RPC_KEYED, 0 },
 	{ "SuspendVendor", catalog_suspend_vendor_, RPC_WRITE | RPC_KEYED, 0 },
 	{ 0 },
@@ -340,6 +342,24 @@ static enum err_code decide(struct call *c, const Catalog__V1__DecideVendorReque
 		check_text(&c->err, "reason", in->reason, 3, 500);
 	if (c->err.n_details)
 		return err_set(&c->err, E_INVALID, "common.invalid_input", "vendor decision");
+	return call_tx(c, CALL_TX_ONLY, decide_tx, &t);
+}
+
+/* Orders that exist keep theirs: it is frozen at the sale. */
+static enum err_code catalog_set_commission(struct call *c, const Catalog__V1__SetCommissionRequest *in,
+					    Catalog__V1__Vendor *out)
+{
+	struct decide_tx t = { .c = c, .id = in->vendor_id, .from = "approved", .status = "approved",
+			       .event = "vendor.changed", .out = out, .commission_bp = in->commission_bp };
+
+	if (call_perm(c, "admin.vendors"))
+		return c->err.code;
+	check_id(&c->err, "vendor_id", in->vendor_id, "vnd");
+	if (!in->has_commission_bp)
+		err_detail(&c->err, "commission_bp", NULL, "is required");
+	check_range(&c->err, "commission_bp", in->commission_bp, 0, 10000);
+	if (c->err.n_details)
+		return err_set(&c->err, E_INVALID, "common.invalid_input", "commission");
 	return call_tx(c, CALL_TX_ONLY, decide_tx, &t);
 }
 

@@ -20,6 +20,9 @@ MUST_CHECK enum err_code return_db_get(struct pg *, struct arena *, const char *
 MUST_CHECK enum err_code return_db_page(struct pg *, struct arena *, const char *vendor_id, const char *status,
 					int64_t before_us, const char *before_id, int32_t limit,
 					struct return_row **rows_r, size_t *n_r, struct err *);
+/* Newest first. */
+MUST_CHECK enum err_code return_db_of_order(struct pg *, struct arena *, const char *order_id, struct return_row **rows_r,
+					    size_t *n_r, struct err *);
 /* From one status to another; done_r false when it was not in from. */
 MUST_CHECK enum err_code return_db_move(struct pg *, const char *id, const char *from, const char *to, const char *note,
 					const char *refund_id, bool *done_r, struct err *);

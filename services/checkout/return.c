@@ -12,6 +12,7 @@
 #include "services/checkout/sweeper.h"
 
 RPC_HANDLER(create_return, Checkout__V1__CreateReturnRequest, Checkout__V1__CreateReturnReply)
+RPC_HANDLER(list_order_returns, Checkout__V1__OrderRequest, Checkout__V1__ListReturnsReply)
 RPC_HANDLER(list_vendor_returns, Checkout__V1__ListReturnsRequest, Checkout__V1__ListReturnsReply)
 RPC_HANDLER(approve_return, Checkout__V1__DecideReturnRequest, Checkout__V1__Return)
 RPC_HANDLER(reject_return, Checkout__V1__DecideReturnRequest, Checkout__V1__Return)
@@ -19,6 +20,7 @@ RPC_HANDLER(receive_return, Checkout__V1__DecideReturnRequest, Checkout__V1__Ret
 
 const struct rpc_method checkout_return_methods[] = {
 	{ "CreateReturn", create_return_, RPC_WRITE | RPC_KEYED, 0 },
+	{ "ListOrderReturns", list_order_returns_, RPC_READ, 0 },
 	{ "ListVendorReturns", list_vendor_returns_, RPC_READ, 0 },
 	{ "ApproveReturn", approve_return_, RPC_WRITE | RPC_KEYED, 0 },
 	{ "RejectReturn", reject_return_, RPC_WRITE | RPC_KEYED, 0 },
@@ -274,6 +276,18 @@ static enum err_code receive_return(struct call *c, const Checkout__V1__DecideRe
 	return decide(c, in, "approved", "received", out);
 }
 
+static void fill_all(struct arena *a, const struct return_row *rows, size_t n, Checkout__V1__ListReturnsReply *out)
+{
+	out->data = arena_array(a, n + 1, sizeof(*out->data));
+	for (size_t i = 0; i < n; i++) {
+		Checkout__V1__Return *r = arena_alloc(a, sizeof(*r));
+
+		checkout__v1__return__init(r);
+		fill(a, &rows[i], r);
+		out->data[out->n_data++] = r;
+	}
+}
+
 static enum err_code list_vendor_returns(struct call *c, const Checkout__V1__ListReturnsRequest *in,
 					 Checkout__V1__ListReturnsReply *out)
 {
@@ -297,15 +311,26 @@ static enum err_code list_vendor_returns(struct call *c, const Checkout__V1__Lis
 		return c->err.code;
 	}
 	pg_return(pg);
-	out->data = arena_array(c->arena, n + 1, sizeof(*out->data));
-	for (size_t i = 0; i < n && (int32_t)i < limit; i++) {
-		Checkout__V1__Return *r = arena_alloc(c->arena, sizeof(*r));
-
-		checkout__v1__return__init(r);
-		fill(c->arena, &rows[i], r);
-		out->data[out->n_data++] = r;
-	}
+	fill_all(c->arena, rows, (int32_t)n > limit ? (size_t)limit : n, out);
 	if ((int32_t)n > limit)
 		out->next_cursor = cursor_write(c->arena, filter, "it", rows[limit - 1].created_us, rows[limit - 1].id);
 	return OK;
+}
+
+static enum err_code list_order_returns(struct call *c, const Checkout__V1__OrderRequest *in,
+					Checkout__V1__ListReturnsReply *out)
+{
+	struct return_row *rows = NULL;
+	struct order_parts p;
+	size_t n = 0;
+	struct pg *pg;
+	enum err_code code;
+
+	if (order_load_mine(c, in->order_id, in->hdr_order_token, &p) || call_pg(c, &pg))
+		return c->err.code;
+	code = return_db_of_order(pg, c->arena, p.order->id, &rows, &n, &c->err);
+	pg_return(pg);
+	if (code == OK)
+		fill_all(c->arena, rows, n, out);
+	return code;
 }

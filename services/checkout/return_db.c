@@ -62,6 +62,18 @@ static const struct pg_stmt page = {
 	RETURN_ROW,
 };
 
+static const struct pg_stmt of_order = {
+	.name = "return_of_order",
+	.sql = RETURN_SQL " WHERE t.order_id = $1 ORDER BY t.created_at DESC, t.id DESC LIMIT 500",
+	RETURN_ROW,
+};
+
+enum err_code return_db_of_order(struct pg *pg, struct arena *a, const char *order_id, struct return_row **rows_r,
+				 size_t *n_r, struct err *e)
+{
+	return pg_rows(pg, &of_order, PG_ARGS(P(order_id)), a, rows_r, n_r, e);
+}
+
 enum err_code return_db_get(struct pg *pg, struct arena *a, const char *vendor_id, const char *id, bool locked,
 			    struct return_row **row_r, bool *found_r, struct err *e)
 {
@@ -167,4 +179,5 @@ enum err_code ledger_db_payout(struct pg *pg, struct arena *a, const char *vendo
 }
 
 const struct pg_stmt *const return_db_stmts[] = { &insert, &count,   &line,	 &get,		&lock,	 &page,
-						  &move,   &uncount, &balance, &ledger_page, &payout_lock, &payout, NULL };
+						  &move,   &uncount, &balance, &ledger_page, &payout_lock, &payout,
+						  &of_order, NULL };

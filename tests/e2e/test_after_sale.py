@@ -76,8 +76,11 @@ class Returns(AfterSale):
         self.assertError(vendor.post(mine + "/receive"), 409)
         vendor.post(mine + "/approve", {"note": "Please send them."}, expect=200)
         before = self.stock(vendor, variant["sku"])["on_hand"]
+        self.assertEqual(buyer.get(at, expect=200)["data"][0]["note"], "Please send them.")
+        self.assertError(self.buyer().get(at), 404)
         received = vendor.post(mine + "/receive", expect=200)
         self.assertEqual(received["status"], "received")
+        self.assertEqual([(r["id"], r["status"]) for r in buyer.get(at, expect=200)["data"]], [(made["id"], "received")])
         self.assertError(vendor.post(mine + "/receive"), 409)
         seen = self.wait_refund(buyer, order, "partially_refunded")
         paid = order["totals"]["total"]["amount"]
@@ -153,6 +156,13 @@ class Payouts(AfterSale):
         self.assertEqual(self.owed(vendor), sale["payable"]["amount"])
         at = f"/api/admin/vendors/{vendor.vendor_id}"
         self.assertEqual(self.owed(admin, at + "/balance"), sale["payable"]["amount"])
+        changed = admin.patch(at + "/commission", {"commission_bp": 500}, expect=200)
+        self.assertEqual(changed["commission_bp"], 500)
+        for bad in (-1, 10001):
+            self.assertError(admin.patch(at + "/commission", {"commission_bp": bad}), 400, "VALIDATION_ERROR", "commission_bp")
+        self.assertError(vendor.patch(at + "/commission", {"commission_bp": 0}), 403)
+        again = vendor.get(f"/api/vendor/orders/{self.part(vendor, order)['id']}", expect=200)
+        self.assertEqual(again["commission"], sale["commission"])  # frozen at the sale
         body = {"amount": {"amount": 1000, "currency": "USD"}, "reference": self.unique("transfer")}
         self.assertError(admin.post(at + "/payouts", body), 400)  # no key
         self.assertError(vendor.post(at + "/payouts", body, key=True), 403)
