@@ -215,6 +215,18 @@ enum err_code cart_db_coupons(struct pg *pg, struct arena *a, const char *cart_i
 	return pg_rows(pg, &coupons, PG_ARGS(P(cart_id)), a, rows_r, n_r, e);
 }
 
+enum err_code cart_db_content(struct pg *pg, struct arena *a, const char *cart_id, struct line_row **lines_r,
+			      size_t *n_lines_r, struct coupon_row **coupons_r, size_t *n_coupons_r, struct err *e)
+{
+	const struct pg_param key[] = { P(cart_id) };
+	const struct pg_read reads[] = {
+		{ &lines, key, 1, lines_r, n_lines_r },
+		{ &coupons, key, 1, coupons_r, n_coupons_r },
+	};
+
+	return pg_reads(pg, reads, 2, a, e);
+}
+
 enum err_code cart_db_coupon_put(struct pg *pg, const char *cart_id, const char *code, struct err *e)
 {
 	return pg_exec(pg, &coupon_put, PG_ARGS(P(cart_id), P(code)), NULL, e);

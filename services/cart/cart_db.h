@@ -54,6 +54,10 @@ MUST_CHECK enum err_code cart_db_lines_clear(struct pg *, const char *cart_id, s
 
 MUST_CHECK enum err_code cart_db_coupons(struct pg *, struct arena *, const char *cart_id, struct coupon_row **rows_r,
 					 size_t *n_r, struct err *);
+/* Lines and codes of a cart in one round trip. */
+MUST_CHECK enum err_code cart_db_content(struct pg *, struct arena *, const char *cart_id, struct line_row **lines_r,
+					 size_t *n_lines_r, struct coupon_row **coupons_r, size_t *n_coupons_r,
+					 struct err *);
 MUST_CHECK enum err_code cart_db_coupon_put(struct pg *, const char *cart_id, const char *code, struct err *);
 MUST_CHECK enum err_code cart_db_coupon_del(struct pg *, const char *cart_id, const char *code, bool *found_r,
 					    struct err *);

@@ -245,9 +245,7 @@ enum err_code cart_view(struct call *c, const char *cart_id, Cart__V1__CartView 
 		return c->err.code;
 	code = cart_db_by_id(pg, c->arena, cart_id, &is.cart, &found, &c->err);
 	if (!code && found)
-		code = cart_db_lines(pg, c->arena, cart_id, &is.lines, &is.n, &c->err);
-	if (!code && found)
-		code = cart_db_coupons(pg, c->arena, cart_id, &is.coupons, &is.n_coupons, &c->err);
+		code = cart_db_content(pg, c->arena, cart_id, &is.lines, &is.n, &is.coupons, &is.n_coupons, &c->err);
 	pg_return(pg);
 	if (code)
 		return code;

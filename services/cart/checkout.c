@@ -19,8 +19,7 @@ static enum err_code read_cart(struct call *c, struct pg *pg, const Cart__V1__Ca
 		return err_set(&c->err, E_RULE, "cart.empty", "no cart");
 	if (in->has_version && in->version != (*cart_r)->version)
 		return cart_stale(c->arena, *cart_r, &c->err);
-	if (cart_db_lines(pg, c->arena, (*cart_r)->id, lines_r, n_lines, &c->err) ||
-	    cart_db_coupons(pg, c->arena, (*cart_r)->id, coupons_r, n_coupons, &c->err))
+	if (cart_db_content(pg, c->arena, (*cart_r)->id, lines_r, n_lines, coupons_r, n_coupons, &c->err))
 		return c->err.code;
 	return *n_lines ? OK : err_set(&c->err, E_RULE, "cart.empty", "no lines");
 }

@@ -13,12 +13,6 @@ static const struct pg_stmt tax_for = {
 	.col = tax_cols, .ncol = 4, .row_size = sizeof(struct tax_row),
 };
 
-enum err_code checkout_db_tax_for(struct pg *pg, struct arena *a, const char *country, const char *region,
-				  struct tax_row **rows_r, size_t *n_r, struct err *e)
-{
-	return pg_rows(pg, &tax_for, PG_ARGS(P(country), P(region)), a, rows_r, n_r, e);
-}
-
 static const struct pg_col ship_cols[] = {
 	PG_COL(ship_row, id),		   PG_COL(ship_row, name),	   PG_COL(ship_row, base_minor),
 	PG_COL(ship_row, per_kg_minor),	   PG_COL(ship_row, free_from_minor), PG_COL(ship_row, max_weight_g),
@@ -34,12 +28,6 @@ static const struct pg_stmt ship_for = {
 	       " ORDER BY m.priority, m.id LIMIT 50",
 	.col = ship_cols, .ncol = 8, .row_size = sizeof(struct ship_row),
 };
-
-enum err_code checkout_db_ship_for(struct pg *pg, struct arena *a, const char *country, const char *currency,
-				   struct ship_row **rows_r, size_t *n_r, struct err *e)
-{
-	return pg_rows(pg, &ship_for, PG_ARGS(P(country), P(currency)), a, rows_r, n_r, e);
-}
 
 static const struct pg_col promo_cols[] = {
 	PG_COL(promo_row, id),		 PG_COL(promo_row, code),	PG_COL(promo_row, title),
@@ -64,10 +52,23 @@ static const struct pg_stmt promos_for = {
 	.col = promo_cols, .ncol = 19, .row_size = sizeof(struct promo_row),
 };
 
-enum err_code checkout_db_promos_for(struct pg *pg, struct arena *a, const char *const *codes, size_t n,
-				     const char *buyer, struct promo_row **rows_r, size_t *n_r, struct err *e)
+enum err_code checkout_db_rules(struct pg *pg, struct arena *a, const struct rules_key *k, struct rules *rules_r,
+				struct err *e)
 {
-	return pg_rows(pg, &promos_for, PG_ARGS(pg_p_text_array(a, codes, n), P(buyer)), a, rows_r, n_r, e);
+	const struct pg_param tax[] = { P(k->country), P(k->region) };
+	const struct pg_param ship[] = { P(k->country), P(k->currency) };
+	const struct pg_param promo[] = { pg_p_text_array(a, k->codes, k->n_codes), P(k->buyer) };
+	struct rules r = { 0 };
+	const struct pg_read reads[] = {
+		{ &tax_for, tax, 2, &r.tax, &r.n_tax },
+		{ &ship_for, ship, 2, &r.ship, &r.n_ship },
+		{ &promos_for, promo, 2, &r.promo, &r.n_promo },
+	};
+
+	if (pg_reads(pg, reads, ARRAY_LEN(reads), a, e))
+		return e->code;
+	*rules_r = r;
+	return OK;
 }
 
 static const struct pg_col outcome_cols[] = { PG_COL(outcome_row, outcome) };

@@ -9,18 +9,12 @@ struct tax_row {
 	int32_t rate_bp;
 	bool included;
 };
-/* Rates of the country as a whole and of that region. */
-MUST_CHECK enum err_code checkout_db_tax_for(struct pg *, struct arena *, const char *country, const char *region,
-					     struct tax_row **rows_r, size_t *n_r, struct err *);
 
 struct ship_row {
 	const char *id, *name;
 	int64_t base_minor, per_kg_minor, free_from_minor; /* -1: never free */
 	int32_t max_weight_g, min_days, max_days;	   /* 0: any weight */
 };
-/* Active methods with a price in the currency, of the zones that name the country, else of the rest of the world. */
-MUST_CHECK enum err_code checkout_db_ship_for(struct pg *, struct arena *, const char *country, const char *currency,
-					      struct ship_row **rows_r, size_t *n_r, struct err *);
 
 struct promo_row {
 	const char *id, *code, *title, *kind, *currency, *vendor_id;
@@ -29,9 +23,23 @@ struct promo_row {
 	int32_t percent_bp, buy_qty, get_qty;
 	bool combinable, active, early, late, exhausted, used_up; /* used_up: by this buyer */
 };
-/* Those that apply by themselves, then those of the codes; buyer may be "". */
-MUST_CHECK enum err_code checkout_db_promos_for(struct pg *, struct arena *, const char *const *codes, size_t n,
-						const char *buyer, struct promo_row **rows_r, size_t *n_r, struct err *);
+
+struct rules_key {
+	const char *country, *region, *currency;
+	const char *buyer; /* may be "" */
+	const char *const *codes;
+	size_t n_codes;
+};
+struct rules {
+	struct tax_row *tax; /* of the country as a whole and of that region */
+	/* Active methods with a price in the currency, of the zones that name the country, else of the rest of the world. */
+	struct ship_row *ship;
+	struct promo_row *promo; /* those that apply by themselves, then those of the codes */
+	size_t n_tax, n_ship, n_promo;
+};
+/* What a cart is computed by, in one round trip. */
+MUST_CHECK enum err_code checkout_db_rules(struct pg *, struct arena *, const struct rules_key *, struct rules *rules_r,
+					   struct err *);
 
 struct outcome_row {
 	const char *outcome;

@@ -128,16 +128,24 @@ static enum err_code load_lines(struct work *w)
 static enum err_code load_rules(struct work *w)
 {
 	struct call *c = w->c;
-	const char *region = freeze_region(c->arena, w->in->country, w->in->region);
-	const char *const *codes = (const char *const *)w->cart->coupon_codes;
+	const struct rules_key key = { .country = w->in->country,
+				       .region = freeze_region(c->arena, w->in->country, w->in->region),
+				       .currency = w->out->currency, .buyer = w->in->buyer,
+				       .codes = (const char *const *)w->cart->coupon_codes,
+				       .n_codes = w->cart->n_coupon_codes };
+	struct rules r = { 0 };
 	struct pg *pg;
 
 	if (call_pg(c, &pg))
 		return c->err.code;
-	(void)(checkout_db_tax_for(pg, c->arena, w->in->country, region, &w->tax, &w->n_tax, &c->err) ||
-	       checkout_db_ship_for(pg, c->arena, w->in->country, w->out->currency, &w->ship, &w->n_ship, &c->err) ||
-	       checkout_db_promos_for(pg, c->arena, codes, w->cart->n_coupon_codes, w->in->buyer, &w->promo, &w->n_promo,
-				      &c->err));
+	if (checkout_db_rules(pg, c->arena, &key, &r, &c->err) == OK) {
+		w->tax = r.tax;
+		w->n_tax = r.n_tax;
+		w->ship = r.ship;
+		w->n_ship = r.n_ship;
+		w->promo = r.promo;
+		w->n_promo = r.n_promo;
+	}
 	pg_return(pg);
 	return c->err.code;
 }

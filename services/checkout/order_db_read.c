@@ -165,5 +165,24 @@ enum err_code oline_db_of(struct pg *pg, struct arena *a, const char *order_id, 
 	return pg_rows(pg, &lines_of_order, PG_ARGS(P(order_id)), a, rows_r, n_r, e);
 }
 
+enum err_code order_db_whole(struct pg *pg, struct arena *a, const char *id, struct order_parts *parts_r, struct err *e)
+{
+	const struct pg_param key[] = { P(id) };
+	struct order_parts w = { 0 };
+	size_t n = 0;
+	const struct pg_read reads[] = {
+		{ &get, key, 1, &w.order, &n },
+		{ &vof_order, key, 1, &w.vendors, &w.n_vendors },
+		{ &lines_of_order, key, 1, &w.lines, &w.n_lines },
+	};
+
+	if (pg_reads(pg, reads, ARRAY_LEN(reads), a, e))
+		return e->code;
+	*parts_r = w;
+	if (n == 0)
+		parts_r->order = NULL;
+	return OK;
+}
+
 const struct pg_stmt *const order_db_read_stmts[] = { &get,  &lock,  &of_user,	   &page,		   &vof_order,
 						   &vget, &vpage, &lines_of_order, &lines_of_vendor_order, NULL };

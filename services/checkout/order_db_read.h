@@ -53,6 +53,16 @@ struct oline_row {
 MUST_CHECK enum err_code oline_db_of(struct pg *, struct arena *, const char *order_id, const char *vendor_order_id,
 				     struct oline_row **rows_r, size_t *n_r, struct err *);
 
+struct order_parts {
+	struct order_row *order; /* NULL: there is none */
+	struct vorder_row *vendors;
+	struct oline_row *lines;
+	size_t n_vendors, n_lines;
+};
+/* An order with its parts in one round trip. */
+MUST_CHECK enum err_code order_db_whole(struct pg *, struct arena *, const char *id, struct order_parts *parts_r,
+					struct err *);
+
 extern const struct pg_stmt *const order_db_read_stmts[];
 
 #endif

@@ -17,19 +17,12 @@ enum err_code page_limit(struct call *c, protobuf_c_boolean has, int32_t limit, 
 
 enum err_code order_load_in(struct pg *pg, struct arena *a, const char *id, struct order_parts *r, struct err *e)
 {
-	bool found = false;
-
 	*r = (struct order_parts){ 0 };
 	if (!id || strlen(id) > 40)
 		return err_set(e, E_NOT_FOUND, "order.not_found", "no id");
-	if (order_db_get(pg, a, id, &r->order, &found, e))
+	if (order_db_whole(pg, a, id, r, e))
 		return e->code;
-	if (!found)
-		return err_set(e, E_NOT_FOUND, "order.not_found", "%s", id);
-	if (vorder_db_of_order(pg, a, id, &r->vendors, &r->n_vendors, e) ||
-	    oline_db_of(pg, a, id, NULL, &r->lines, &r->n_lines, e))
-		return e->code;
-	return OK;
+	return r->order ? OK : err_set(e, E_NOT_FOUND, "order.not_found", "%s", id);
 }
 
 enum err_code order_load(struct call *c, const char *id, struct order_parts *r)

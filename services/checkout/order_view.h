@@ -6,12 +6,6 @@
 #include "services/checkout/checkout.h"
 #include "services/checkout/order_db_read.h"
 
-struct order_parts {
-	struct order_row *order;
-	struct vorder_row *vendors;
-	struct oline_row *lines;
-	size_t n_vendors, n_lines;
-};
 /* E_NOT_FOUND order.not_found when it is absent. No check of who asks. */
 MUST_CHECK enum err_code order_load(struct call *c, const char *id, struct order_parts *r);
 MUST_CHECK enum err_code order_load_in(struct pg *pg, struct arena *a, const char *id, struct order_parts *r,
