@@ -45,8 +45,8 @@ class Platform:
 
     def __init__(self, build, **env):
         self.run_dir = tempfile.mkdtemp(prefix="souk-chaos.", dir=os.environ.get("CHAOS_DIR"))
-        self.env = dict(os.environ, SOUK_RUN_DIR=self.run_dir, SOUK_BUILD_DIR=os.path.abspath(build), SOUK_PORT_BASE=str(random.SystemRandom().randrange(11000, 18000)),
-                        SOUK_TEST="1", DEMO_SCALE="10", **{**SETTINGS, **env})
+        self.env = dict(os.environ, SOUK_RUN_DIR=self.run_dir, SOUK_BUILD_DIR=os.path.abspath(build),
+                        SOUK_PORT_BASE=str(random.SystemRandom().randrange(11000, 18000)), SOUK_TEST="1", DEMO_SCALE="10", **{**SETTINGS, **env})
         self.env.pop("SOUK_PG_FAST", None)
         self.popen = None
 
@@ -57,6 +57,16 @@ class Platform:
             self.env["CHAOS_CLOCK"] = clock
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # whoever ends us ends the platform too
         self.out = open(os.path.join(self.run_dir, "stage.log"), "w")
+        for attempt in range(3):
+            try:
+                return self.start()
+            except RuntimeError as e:
+                if attempt == 2 or " is taken" not in str(e):
+                    self.__exit__()
+                    raise
+                self.env["SOUK_PORT_BASE"] = str(random.SystemRandom().randrange(11000, 18000))
+
+    def start(self):
         self.popen = subprocess.Popen(["/usr/bin/python3", os.path.join(HERE, "stage.py"), "up"], cwd=self.run_dir, env=self.env,
                                       stdin=subprocess.DEVNULL, stdout=self.out, stderr=self.out)
         try:
@@ -66,6 +76,9 @@ class Platform:
                     with open(self.out.name) as f:
                         raise RuntimeError("the platform does not start: " + f.read()[-600:])
                 time.sleep(0.2)
+        except RuntimeError:
+            self.stop()
+            raise
         except BaseException:
             self.__exit__()
             raise
@@ -79,7 +92,7 @@ class Platform:
         except (OSError, ValueError):
             return None
 
-    def __exit__(self, *_):
+    def stop(self):
         if self.popen and self.popen.poll() is None:
             self.popen.terminate()
             try:
@@ -87,6 +100,9 @@ class Platform:
             except subprocess.TimeoutExpired:
                 self.popen.kill()
                 self.popen.wait()
+
+    def __exit__(self, *_):
+        self.stop()
         self.out.close()
         if os.environ.get("KEEP"):
             say(f"# kept: {self.run_dir}")

@@ -18,6 +18,7 @@ sys.path.insert(0, os.path.join(ROOT, "deploy", "local"))
 
 import local  # noqa: E402
 import processes  # noqa: E402
+import supervisor  # noqa: E402
 from settings import Settings, main_guard  # noqa: E402
 
 plain_platform, plain_stores = processes.platform, processes.stores
@@ -97,6 +98,7 @@ def platform(s):
                     f.write(bytes(8))
                 row.env.update(LD_PRELOAD=clock, CHAOS_CLOCK_FILE=at)
     if os.environ.get("CHAOS_PRELOAD"):
+        supervisor.STEADY = 0.0  # who ends for want of memory starts again at once, each time
         for row in rows:
             if row.name in names or row.name == "gateway":
                 row.env.update(LD_PRELOAD=os.environ["CHAOS_PRELOAD"], TORTURE_FILE=os.environ["TORTURE_FILE"])
