@@ -29,6 +29,7 @@ PORTS = {
     "smtp": (8025, "SOUK_SMTP_PORT", "the mail catcher (SMTP)"),
     "mail": (8026, "SOUK_MAIL_PORT", "the mail catcher (web)"),
     "store": (8027, "SOUK_STORE_PORT", "the object store"),
+    "traces": (8028, "SOUK_TRACES_PORT", "the trace receiver of tests"),
 }
 for _name, _i in DAEMONS:
     _up = _name.upper()
@@ -64,6 +65,7 @@ def shared_env(s):
         "LOG_LEVEL": os.environ.get("LOG_LEVEL", "INFO"),
         "DRAIN_MS": os.environ.get("DRAIN_MS", "1000"),
         "RESOLVE_MS": os.environ.get("RESOLVE_MS", "1000"),
+        "OTLP_URL": os.environ.get("OTLP_URL", f"http://127.0.0.1:{s.ports['traces']}" if s.testing else ""),
     }
 
 
@@ -193,6 +195,10 @@ def platform(s):
         Process("sandbox", [s.program("souk-sandbox")], env=sandbox_env(s),
                 ready=("tcp", s.ports["sandbox"]), rank=2, own_env=True),
     ]
+    if s.testing:
+        rows.append(Process("traces", [PYTHON, os.path.join(os.path.dirname(mail), "otlp_receiver.py"),
+                                       "--listen", f"127.0.0.1:{s.ports['traces']}"],
+                            ready=f"http://127.0.0.1:{s.ports['traces']}/readyz", rank=2))
     for name in DAEMON_NAMES:
         rows.append(Process(name, [s.program(f"souk-{name}")], env=daemon_env(s, name),
                             ready=f"http://127.0.0.1:{s.ports[name + '_admin']}/readyz", rank=3, own_env=True))
