@@ -300,7 +300,9 @@ do_scale() {
 do_roll() {
 	local services=() pid d
 	section "a rolling recreate of every service under load"
-	for d in $(git ls-files 'services/*/main.c' | cut -d/ -f2) gateway; do services+=("$d"); done
+	for d in $(git ls-files 'services/*/main.c' | cut -d/ -f2) gateway; do
+		[[ $("${dc[@]}" ps -q "$d" 2>/dev/null) ]] && services+=("$d")
+	done
 	traffic --seconds 1000 --stop-file "$work/rolled" --threads 3 --buy 0.3 >"$work/roll-traffic.out" 2>&1 &
 	pid=$!
 	if timeout 420 deploy/roll.sh "${services[@]}" >"$work/roll.out" 2>&1; then
