@@ -129,6 +129,10 @@ static PGresult *exchange(struct pg *pg, const struct pg_wire *w, int kind)
 		(void)PQconsumeInput(pg->c);
 		pg->lost = true;
 	}
+	if (!r && PQtransactionStatus(pg->c) == PQTRANS_ACTIVE) {
+		drop(pg); /* sent, and no answer to be had (no memory): what it did is unknown, and the next would meet it */
+		pg->lost = true;
+	}
 	if (PQstatus(pg->c) == CONNECTION_BAD || kind == PG_FAULT_DROP_AFTER_SEND || pg->lost) {
 		pg->lost = true;
 		pg->n_queued = 0;

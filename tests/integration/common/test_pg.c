@@ -326,6 +326,26 @@ static void test_answer_lost(void **state)
 	assert_int_equal(pg_fixture_i64(fx, "SELECT count(*) FROM shop.item"), 0);
 }
 
+/* libpq had no memory for an answer: the command is still out, and the connection is of no use to anybody. */
+static void test_unread_answer(void **state)
+{
+	struct one_row *row = NULL;
+	struct err e = { 0 };
+	struct pg *pg = borrow();
+	int64_t n = 0;
+
+	(void)state;
+	assert_int_equal(PQsendQuery(pg->c, "SELECT 1"), 1);
+	assert_int_equal(pg_one(pg, &size, PG_NONE, a, &row, &e), OK); /* a read: asked again on a new one */
+	assert_int_equal(PQsendQuery(pg->c, "SELECT 1"), 1);
+	assert_int_equal(pg_exec(pg, &add, PG_ARGS(P("u1"), P(1), PG_NULL), &n, &e), E_UNAVAILABLE);
+	pg_return(pg);
+	pg = borrow();
+	assert_int_equal(pg_one(pg, &size, PG_NONE, a, &row, &e), OK);
+	pg_return(pg);
+	assert_int_equal(pg_fixture_i64(fx, "SELECT count(*) FROM shop.item"), 0);
+}
+
 /* PostgreSQL goes and comes back: refusals at once meanwhile, and no help needed afterwards. */
 static void test_away(void **state)
 {
@@ -458,6 +478,7 @@ int main(void)
 		cmocka_unit_test(test_check_stmts),    cmocka_unit_test(test_fifo_and_deadline),
 		cmocka_unit_test(test_dead_idle),      cmocka_unit_test(test_answer_lost),
 		cmocka_unit_test(test_away),	       cmocka_unit_test(test_open_without_server),
+		cmocka_unit_test(test_unread_answer),
 		cmocka_unit_test(test_transaction_pooler), cmocka_unit_test(test_replica),
 		cmocka_unit_test(test_role_isolation),
 	};
