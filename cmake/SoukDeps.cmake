@@ -31,6 +31,7 @@ souk_find_pkg(z zlib)
 souk_find_pkg(jansson jansson)
 souk_find_lib(nng nng/nng.h)
 souk_find_lib(civetweb civetweb.h)
+souk_find_lib(openblas cblas.h) # LAPACK is inside
 souk_find_lib(stemmer libstemmer.h)
 if(SOUK_TESTS)
 	souk_find_pkg(cmocka cmocka)
