@@ -8,7 +8,7 @@
 #define BIGRAM_WEIGHT 0.5
 #define PLACES 8 /* of a unit in a title that are looked at */
 
-static const double field_weight[FIELDS] = { 10.0, 3.0, 2.0, 0.5 };
+static const double field_weight[FIELDS] = { 10.0, 2.0, 2.0, 0.5 };
 static const double field_b[FIELDS] = { 0.6, 0.3, 0.6, 0.5 };
 
 struct seen { /* a unit in one candidate */

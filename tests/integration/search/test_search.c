@@ -417,7 +417,7 @@ static void test_report(void **state)
 static void test_hostile(void **state)
 {
 	static const char *const queries[] = { "' OR 1=1 --", "a & | ! ( ) <-> :* 'b", "%%%___***", "\"unbalanced 'quotes",
-					       "\x01\x02\x7f", "\xf0\x9f\x98\x80 \xf0\x9f\x91\x8d", "\xe2\x80\xae" "desrever",
+					       "\x01\x02\x7f", "\xf0\x9f\x98\x80 \xf0\x9f\x91\x8d", "\xe2\x80\xae desrever",
 					       "a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a" };
 	Search__V1__SearchRequest in = SEARCH__V1__SEARCH_REQUEST__INIT;
 	char *long_one = arena_alloc(w.a, 12001);

@@ -2,7 +2,7 @@
 GET /api/search, the run is scored by the data's own script. Nothing of the data is kept here but figures.
 
 	make -f Makefile.ci search-eval
-	/usr/bin/python3 tests/verify/search_eval.py [--record] [--data DIR]
+	/usr/bin/python3 tests/bench/search_eval.py [--record] [--data DIR]
 
 Fails where nDCG@10 is more than 0.01 under the recorded figures (tests/golden/search_eval.json)."""
 
