@@ -236,18 +236,6 @@ do_flash_sale() {
 	chaos_run flash_sale.py --build "$release" --buyers "${FLASH_BUYERS:-10000}" --units "${FLASH_UNITS:-100}"
 }
 
-# Short: every request, the first calls of each kind.
-verify_torture() {
-	export TORTURE_MOST=${TORTURE_MOST:-12}
-	do_torture
-}
-
-do_torture() {
-	section "torture: the n-th call fails, n up to ${TORTURE_MOST:-400}"
-	run_quiet "$work/rel.out" deploy/local/build.sh Release $release platform || { fail "Release build" "$work/rel.out"; return; }
-	chaos_run ../torture/torture.py --build "$release" --most "${TORTURE_MOST:-400}"
-}
-
 do_rolling() {
 	section "rolling restarts: ${ROLLING_ROUNDS:-20} of each daemon, two replicas"
 	run_quiet "$work/rel.out" deploy/local/build.sh Release $release platform || { fail "Release build" "$work/rel.out"; return; }

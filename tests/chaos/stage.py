@@ -2,8 +2,7 @@
 """The local platform with our proxy between all daemons, a clock for each that can be set wrong, and, on request, two of
 each daemon. `stage.py up|down`; else as deploy/local/local.py, whose table of processes it changes.
 
-CHAOS_PROXY=1 puts the proxy between; CHAOS_REPLICAS=2 runs two of each daemon; CHAOS_CLOCK=<library> preloads it,
-CHAOS_PRELOAD=<library> another one, which is told TORTURE_FILE.
+CHAOS_PROXY=1 puts the proxy between; CHAOS_REPLICAS=2 runs two of each daemon; CHAOS_CLOCK=<library> preloads it.
 """
 
 import json
@@ -18,7 +17,6 @@ sys.path.insert(0, os.path.join(ROOT, "deploy", "local"))
 
 import local  # noqa: E402
 import processes  # noqa: E402
-import supervisor  # noqa: E402
 from settings import Settings, main_guard  # noqa: E402
 
 plain_platform, plain_stores = processes.platform, processes.stores
@@ -97,11 +95,6 @@ def platform(s):
                 with open(at, "wb") as f:
                     f.write(bytes(8))
                 row.env.update(LD_PRELOAD=clock, CHAOS_CLOCK_FILE=at)
-    if os.environ.get("CHAOS_PRELOAD"):
-        supervisor.STEADY = 0.0  # who ends for want of memory starts again at once, each time
-        for row in rows:
-            if row.name in names or row.name == "gateway":
-                row.env.update(LD_PRELOAD=os.environ["CHAOS_PRELOAD"], TORTURE_FILE=os.environ["TORTURE_FILE"])
     if os.environ.get("CHAOS_REPLICAS") == "2":
         rows = double(rows, names)
     if os.environ.get("CHAOS_PROXY") == "1":
