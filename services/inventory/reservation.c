@@ -201,6 +201,14 @@ static enum err_code restock_line(struct pg *pg, struct restock_tx *t, const str
 	return stock_event_put(pg, done->moved, variant_id, done->vendor_id, done->state_after, done->seq_after, e);
 }
 
+static bool has_line(const struct reservation_line_row *lines, size_t n, const char *variant_id)
+{
+	for (size_t i = 0; i < n; i++)
+		if (strcmp(lines[i].variant_id, variant_id) == 0)
+			return true;
+	return false;
+}
+
 static enum err_code restock_tx(struct pg *pg, void *arg, struct err *e)
 {
 	struct restock_tx *t = arg;
@@ -225,6 +233,10 @@ static enum err_code restock_tx(struct pg *pg, void *arg, struct err *e)
 				return e->code;
 		return OK;
 	}
+	for (size_t k = 0; k < t->in->n_lines; k++)
+		if (!has_line(lines, n, t->in->lines[k]->variant_id))
+			return err_set(e, E_RULE, "inventory.restock_too_much", "%s is not in %s",
+				       t->in->lines[k]->variant_id, t->in->reservation_key);
 	for (size_t i = 0; i < n; i++)
 		for (size_t k = 0; k < t->in->n_lines; k++)
 			if (strcmp(t->in->lines[k]->variant_id, lines[i].variant_id) == 0 &&

@@ -483,6 +483,11 @@ static void test_restock(void **state)
 	assert_int_equal(pg_fixture_i64(w.fx, "SELECT on_hand FROM inventory.stock WHERE variant_id = '%s'", C), before + 2);
 	in.operation_id = (char *)"rfd_00000002";
 	assert_int_equal(handlers_ask(&w.h, w.a, "Restock", &who, &in, NULL, &e), E_RULE);
+	line.variant_id = (char *)A; /* never part of it: refused, not passed over, and the operation stays free */
+	line.qty = 1;
+	in.operation_id = (char *)"rfd_00000003";
+	assert_int_equal(handlers_ask(&w.h, w.a, "Restock", &who, &in, NULL, &e), E_RULE);
+	assert_int_equal(pg_fixture_i64(w.fx, "SELECT count(*) FROM inventory.operation WHERE id = 'rfd_00000003'"), 0);
 	books_balance();
 }
 
