@@ -691,7 +691,7 @@ static void in_dead(struct saga_state *n, const struct saga_event *ev, struct sa
 {
 	if (ev->type == SAGA_SETTLE && n->has_pi) {
 		act(c, CMD_RETRIEVE_PI);
-	} else if (ev->type == EV_PI_SEEN && ev->pi == PI_SUCCEEDED) {
+	} else if (ev->type == EV_CANCEL_SUCCEEDED || (ev->type == EV_PI_SEEN && ev->pi == PI_SUCCEEDED)) {
 		n->captured = true;
 		go_again(n, c, SAGA_REFUND_DUE, now);
 	} else if (ev->type == EV_PI_SEEN && ev->pi == PI_CAPTURABLE) {

@@ -361,6 +361,24 @@ static void late_money(void **s)
 	assert_true(at.next_at > now + SAGA_BACKOFF_MAX);
 }
 
+/* The buyer's payment is captured between our look and our cancel: "already succeeded" is money to give back. */
+static void late_capture(void **s)
+{
+	(void)s;
+	to_pending();
+	step(SAGA_END);
+	seen(PI_WAITING, false);
+	step(EV_CANCEL_OK);
+	step(EV_RELEASE_OK);
+	gives(SAGA_EXPIRED, CMD_TELL_ENDED);
+	step(SAGA_SETTLE);
+	seen(PI_CAPTURABLE, false);
+	gives(SAGA_EXPIRED, CMD_CANCEL_PI);
+	step(EV_CANCEL_SUCCEEDED);
+	assert_true(at.captured);
+	gives(SAGA_REFUNDING, CMD_REFUND);
+}
+
 static void names(void **s)
 {
 	(void)s;
@@ -629,6 +647,7 @@ int main(void)
 		cmocka_unit_test(payment_wins_over_expiry), cmocka_unit_test(stock_lost),
 		cmocka_unit_test(capture_ends),	  cmocka_unit_test(mismatch),
 		cmocka_unit_test(ended_by_buyer), cmocka_unit_test(late_money),
+		cmocka_unit_test(late_capture),
 		cmocka_unit_test(names),	  cmocka_unit_test(total),
 		cmocka_unit_test(random_histories),
 	};
