@@ -12,6 +12,7 @@
 
 #define HOLD_S	  1800
 #define STOCK_MIN 60
+#define AFTER_S	  120 /* a reservation outlives its checkout: an end in good order is never overtaken */
 
 static struct saga_event ev(enum saga_ev type)
 {
@@ -56,7 +57,7 @@ static struct saga_event reserve(struct act *x)
 	Checkout__V1__Frozen *f = NULL;
 	struct stock_line *lines;
 	const char *state = "";
-	int64_t ttl = (x->s->expires_at - x->row->now_at) / 1000;
+	int64_t ttl = (x->s->expires_at - x->row->now_at) / 1000 + AFTER_S;
 	enum err_code code;
 
 	if (frozen_unpack(x->c->arena, x->row->frozen, &f, &x->c->err))

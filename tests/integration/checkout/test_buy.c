@@ -30,6 +30,7 @@ static void purchase(void **state)
 	v = start(&user, NULL);
 	assert_int_equal(v->totals->total->amount, TOTAL);
 	assert_int_equal(w.stock_a, 998);
+	assert_true(w.reserved_s > w.conf.ttl_s); /* the goods are held until after the checkout has ended */
 	/* The same again is the same checkout. */
 	assert_int_equal(ask("StartCheckout", &user, order_of(&user, NULL, TOTAL), &again), OK);
 	assert_string_equal(again->id, v->id);

@@ -79,6 +79,7 @@ static struct world {
 	int32_t qty_a, qty_b; /* in every cart */
 	int64_t price_a;
 	int64_t cart_version;
+	int32_t reserved_s; /* of the last reservation asked for */
 	const char *coupon;
 	enum lose lose[OP_N];
 	int lose_count[OP_N];
@@ -254,6 +255,7 @@ enum err_code checkout_remote_reserve(struct call *c, const char *key, const str
 
 	assert_true(ttl_s >= 60 && owner && *owner && !pg_in_tx());
 	pthread_mutex_lock(&w.mu);
+	w.reserved_s = ttl_s;
 	l = losing(OP_RESERVE);
 	if (l != LOSE_REQUEST)
 		code = reserve_locked(c, key, lines, n);
