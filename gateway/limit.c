@@ -10,7 +10,7 @@
 #include "common/timeutil.h"
 #include "gateway/limit_redis.h"
 
-enum { SHARDS = 32, SETS = 128, WAYS = 8, RECONCILE_MS = 100 };
+enum { SHARDS = 32, SETS = 128, WAYS = 8, RECONCILE_MS = 100, AHEAD_MAX = 16, AHEAD_US = 1000000 };
 
 /* One address (or user, while Redis is away) in one class, as this process counts it. */
 struct slot {
@@ -18,7 +18,9 @@ struct slot {
 	int64_t tat;  /* wall clock, microseconds */
 	int64_t per_minute;
 	uint32_t pending; /* taken here, not yet told to Redis */
-	bool shared;	  /* reconciled with Redis at all */
+	uint32_t credit;  /* taken from Redis, not yet used here */
+	int64_t credit_until;
+	bool shared; /* reconciled with Redis at all */
 };
 
 struct shard {
@@ -237,6 +239,63 @@ static enum err_code exhausted(const struct limit_answer *a, struct err *e)
 	return err_set(e, E_EXHAUSTED, "common.rate_limited", "%s: %lld a minute", a->policy, (long long)a->quota);
 }
 
+/*
+ * A reader's allowance is taken from Redis a few at a time while more than half of it is left, and used up here within a
+ * second: never more than the quota is given out, and near its end every request is counted by itself.
+ */
+static uint32_t ahead_of(int64_t quota)
+{
+	int64_t n = quota / 25;
+
+	return n < 1 ? 1 : n > AHEAD_MAX ? AHEAD_MAX : (uint32_t)n;
+}
+
+/* True: one taken before is used. Else *n_r is how many to ask Redis for. */
+static bool use_credit(struct limiter *l, uint64_t key, const struct gcra *g, int64_t quota, uint32_t *n_r, int64_t *ahead_r)
+{
+	struct shard *s = &l->shards[key % SHARDS];
+	int64_t now = wall_us();
+	struct slot *slot;
+	bool ok;
+
+	pthread_mutex_lock(&s->mu);
+	slot = slot_of(s, key);
+	ok = slot->credit > 0 && now < slot->credit_until && slot->credit_until <= now + AHEAD_US;
+	slot->credit -= ok ? 1 : slot->credit;
+	*ahead_r = slot->tat - now - (int64_t)slot->credit * g->interval;
+	*n_r = *ahead_r < g->window / 2 ? ahead_of(quota) : 1;
+	pthread_mutex_unlock(&s->mu);
+	*ahead_r = *ahead_r > 0 ? *ahead_r : 0;
+	return ok;
+}
+
+static void keep_credit(struct limiter *l, uint64_t key, uint32_t n)
+{
+	struct shard *s = &l->shards[key % SHARDS];
+	struct slot *slot;
+
+	pthread_mutex_lock(&s->mu);
+	slot = slot_of(s, key);
+	slot->credit += n;
+	slot->credit_until = wall_us() + AHEAD_US;
+	pthread_mutex_unlock(&s->mu);
+}
+
+/* False when Redis did not answer. */
+static bool take_shared(struct limiter *l, struct bucket_take *t, uint32_t n)
+{
+	t->n = n;
+	if (!bucket_take_one(l->redis, t))
+		return false;
+	if (n == 1 || t->allowed) {
+		if (n > 1)
+			keep_credit(l, t->key, n - 1);
+		return true;
+	}
+	t->n = 1;
+	return bucket_take_one(l->redis, t);
+}
+
 enum err_code limiter_check(struct limiter *l, enum rate_class c, const char *user_id, const char *bucket, bool unsafe,
 			    struct limit_answer *a_r, struct err *e)
 {
@@ -245,6 +304,8 @@ enum err_code limiter_check(struct limiter *l, enum rate_class c, const char *us
 	int64_t quota = quota_of(l, c, user);
 	struct bucket_take t;
 	struct gcra g;
+	uint32_t n = 1;
+	int64_t ahead;
 
 	*a_r = (struct limit_answer){ 0 };
 	if (!quota)
@@ -255,10 +316,14 @@ enum err_code limiter_check(struct limiter *l, enum rate_class c, const char *us
 	}
 	g = gcra_of(quota);
 	t = take_of(hash_of(scope, who), quota, 1, false);
-	if (l->redis && bucket_take_one(l->redis, &t)) {
-		describe(a_r, &g, quota, scope, t.ahead, t.allowed ? 0 : t.retry);
-		if (!user)
-			learn(l, t.key, quota, t.ahead);
+	if (l->redis && user && !unsafe && use_credit(l, t.key, &g, quota, &n, &ahead)) {
+		describe(a_r, &g, quota, scope, ahead, 0);
+		return OK;
+	}
+	if (l->redis && take_shared(l, &t, n)) {
+		describe(a_r, &g, quota, scope, t.ahead - (t.allowed ? (int64_t)(t.n - 1) * g.interval : 0),
+			 t.allowed ? 0 : t.retry);
+		learn(l, t.key, quota, t.ahead);
 		return t.allowed ? OK : exhausted(a_r, e);
 	}
 	if (c == RATE_AUTH && l->redis) {

@@ -1,6 +1,8 @@
 /*
  * Rate limits by GCRA: q requests a minute, all at once or spread. Exact across gateways (one Lua script in Redis) for
- * users and for every unsafe method; reads of anonymous addresses are counted here and reconciled every 100 ms.
+ * users and for every unsafe method: no more is given out than the quota, though a reader far from it takes a few at a
+ * time, and what a gateway does not use of them within a second is lost. Reads of anonymous addresses are counted here and
+ * reconciled every 100 ms.
  * Without Redis each gateway counts for itself, but signing in is closed.
  */
 #ifndef SOUK_GATEWAY_LIMIT_H
