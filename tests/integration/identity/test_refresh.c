@@ -288,6 +288,7 @@ static void test_revocations(void **state)
 	assert_int_equal(revocations(after)->n_data, 2500); /* one transaction is never cut */
 	for (int i = 0; i < 2500; i++)
 		pg_fixture_sql(w.fx, "INSERT INTO identity.revocation (session_id) VALUES ('ses_%d')", i);
+	pg_fixture_settle(w.fx);
 	size_t pages = 0, n = 0, got;
 
 	do {
