@@ -4,7 +4,7 @@
 -- souk_<d>_owner  NOLOGIN: owns schema <d>, runs migrations and makes partitions
 -- souk_<d>        the daemon: what the migrations grant it, no DDL, no way into another schema
 -- souk_migrate    member of every owner: the deployment step that runs `souk-<d> --migrate`
--- Time-outs are settings of the role, so they hold behind a transaction pooler too (docs/decisions.md).
+-- Time-outs are settings of the role, so they hold behind a transaction pooler too.
 -- Roles belong to the whole cluster: whoever runs this for several databases at once takes a lock around it.
 DO $$
 DECLARE

@@ -13,7 +13,7 @@ import sys
 import yaml
 
 ROOT = os.path.normpath(os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", ".."))
-# What the architecture allows each, MiB (docs/decisions.md 41).
+# What the architecture allows each, MiB.
 LIMITS = {"search": 256, "reco": 192, "gateway": 128}
 DAEMON_LIMIT = 64
 # No shell and no client in these images; Prometheus watches them instead. Jobs end, so nothing asks for their health.
