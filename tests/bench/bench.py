@@ -23,6 +23,7 @@ from rest import Rest  # noqa: E402
 
 SECONDS = int(os.environ.get("BENCH_SECONDS", "5"))
 CONNECTIONS = 32
+SKUS = 200  # a shop sells many articles; what one hot SKU does is measured by itself
 BIN = sys.argv[1] if len(sys.argv) > 1 else os.path.join(ROOT, "build", "release")
 DAEMONS = ["gateway", "identity", "catalog", "inventory", "cart", "checkout", "notify"]
 missed = []
@@ -173,21 +174,26 @@ def pgbench(dsn):
 
 
 def much_stock(shop, run_dir):
-    """A demo variant with units for the whole run: its vendor receives a delivery."""
+    """Variants of one demo vendor with units for the whole run, as many as SKUS: the vendor receives deliveries."""
     demo = json.load(open(os.path.join(run_dir, "demo.json")))
     user = next(u for u in demo["users"] if u["role"] == "vendor")
     login = {"email": user["email"], "password": demo["password"], "audience": "vendor", "vendor_id": user["vendor_id"]}
     token = shop.post("/api/auth/login", login, expect=200)["access_token"]
     vendor = Rest(shop.url, token=token)
-    card = vendor.get("/api/vendor/products?status=published&limit=1", expect=200)["data"][0]
-    variant = vendor.get(f"/api/vendor/products/{card['id']}", expect=200)["variants"][0]
-    vendor.post(f"/api/vendor/inventory/{urllib.parse.quote(variant['sku'])}/adjustments",
-                {"delta": 1000000, "reason": "a delivery for the measurement"}, key="bench-delivery", expect=201)
-    return variant["id"], card["id"], token
+    cards = vendor.get("/api/vendor/products?status=published&limit=100", expect=200)["data"]
+    variants = []
+    for card in cards:
+        variants += vendor.get(f"/api/vendor/products/{card['id']}", expect=200)["variants"]
+        if len(variants) >= SKUS:
+            break
+    for i, variant in enumerate(variants[:SKUS]):
+        vendor.post(f"/api/vendor/inventory/{urllib.parse.quote(variant['sku'])}/adjustments",
+                    {"delta": 1000000, "reason": "a delivery for the measurement"}, key=f"bench-delivery-{i}", expect=201)
+    return [v["id"] for v in variants[:SKUS]], cards[0]["id"], token
 
 
-def orders(shop_url, sandbox_url, variant, threads, *mode):
-    out = subprocess.run([os.path.join(BIN, "bench_orders"), shop_url, sandbox_url, variant, str(threads),
+def orders(shop_url, sandbox_url, variants, threads, *mode):
+    out = subprocess.run([os.path.join(BIN, "bench_orders"), shop_url, sandbox_url, ",".join(variants), str(threads),
                           str(2 * SECONDS), *mode], capture_output=True, text=True)
     if out.stderr:
         say("    " + out.stderr.strip().replace("\n", "\n    "))
@@ -290,24 +296,25 @@ def main():
         say("\nmessages")
         out = subprocess.run([os.path.join(BIN, "bench_rpc"), "64", str(min(SECONDS, 3))], capture_output=True, text=True)
         say("  " + out.stdout.strip().replace("\n", "\n  "))
-        variant, product, vendor_token = much_stock(shop, run_dir)
+        variants, product, vendor_token = much_stock(shop, run_dir)
         buyer = next(u for u in urls["users"] if u["role"] in ("buyer", "shopper"))
         token = shop.post("/api/auth/login", {"email": buyer["email"], "password": urls["password"]},
                           expect=200)["access_token"]
         reads(shop, procs, product, token, vendor_token, dsn)
         say("\nwrites")
         before = cpu_seconds(procs)
-        r = orders(shop.url, sandbox_url(run_dir), variant, 16, "carts")
+        r = orders(shop.url, sandbox_url(run_dir), variants, 16, "carts")
+        say(f"  {len(variants)} articles to choose from")
         steps_row("cart: made with a line, quantity set", r)
         if "checkout" in procs:
-            r = orders(shop.url, sandbox_url(run_dir), variant, 16)
+            r = orders(shop.url, sandbox_url(run_dir), variants, 16)
             steps_row("cart to paid order through REST (promised 150)", r)
             if r["per_second"] < 150:
                 missed.append(f"orders: {r['per_second']:.0f}/s, promised 150")
         else:
             say("  not run: orders (checkout does not run)")
         say(f"  cpu of our processes in both: {cpu_seconds(procs) - before:.1f} s")
-        hot_sku(run_dir, dsn, variant)
+        hot_sku(run_dir, dsn, variants[0])
         say("\nafter the load")
         memory(state_of(run_dir), "PSS", limit_all=120)
     finally:

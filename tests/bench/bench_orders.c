@@ -2,9 +2,9 @@
  * Buyers that buy: each thread is a guest that puts an article into a fresh cart, estimates, checks out, pays at the sandbox and
  * confirms, over kept connections. Prints orders a second and the latencies of each step as one JSON object.
  *
- *	bench_orders SHOP_URL SANDBOX_URL VARIANT_ID THREADS SECONDS [carts]
+ *	bench_orders SHOP_URL SANDBOX_URL VARIANT_ID[,VARIANT_ID...] THREADS SECONDS [carts]
  *
- * With "carts" it only changes carts (add, then set the quantity).
+ * Each purchase takes the next article of the list. With "carts" it only changes carts (add, then set the quantity).
  */
 #include <curl/curl.h>
 #include <jansson.h>
@@ -16,10 +16,12 @@
 #include <string.h>
 #include <time.h>
 
-enum { STEPS = 5, SAMPLES = 200000 };
+enum { STEPS = 5, SAMPLES = 200000, VARIANTS = 1000 };
 static const char *const step_names[STEPS] = { "add", "estimate", "checkout", "pay", "confirm" };
 
-static const char *shop, *sandbox, *variant;
+static const char *shop, *sandbox, *variants[VARIANTS];
+static int n_variants;
+static atomic_uint turn;
 static int carts_only;
 static atomic_bool stop;
 static atomic_long orders, failed;
@@ -147,7 +149,8 @@ static int buy(struct buyer *b)
 	int ok;
 
 	snprintf(url, sizeof(url), "%s/api/cart/items", shop);
-	snprintf(body, sizeof(body), "{\"variant_id\":\"%s\",\"qty\":1}", variant);
+	snprintf(body, sizeof(body), "{\"variant_id\":\"%s\",\"qty\":1}",
+		 variants[atomic_fetch_add(&turn, 1) % (unsigned)n_variants]);
 	cart = ask(b, 0, "POST", url, body, NULL, NULL, NULL);
 	if (!cart)
 		return 0;
@@ -213,12 +216,13 @@ static int cmp(const void *a, const void *b)
 int main(int argc, char **argv)
 {
 	if (argc < 6) {
-		fprintf(stderr, "usage: bench_orders SHOP_URL SANDBOX_URL VARIANT_ID THREADS SECONDS [carts]\n");
+		fprintf(stderr, "usage: bench_orders SHOP_URL SANDBOX_URL VARIANT_ID[,VARIANT_ID...] THREADS SECONDS [carts]\n");
 		return 2;
 	}
 	shop = argv[1];
 	sandbox = argv[2];
-	variant = argv[3];
+	for (char *rest = argv[3], *id; n_variants < VARIANTS && (id = strsep(&rest, ","));)
+		variants[n_variants++] = id;
 	carts_only = argc > 6;
 	int threads = (int)strtol(argv[4], NULL, 10), seconds = (int)strtol(argv[5], NULL, 10);
 	struct buyer *b = calloc((size_t)threads, sizeof(*b));
