@@ -59,7 +59,7 @@ struct finish_row {
 	int64_t seq_after;
 	bool moved;
 };
-/* state: "sold" or "released". One row per line when done, else one row. */
+/* state: "sold" or "released". One row per line when done, else one row. An unknown key is ended by "released". */
 MUST_CHECK enum err_code inventory_db_finish(struct pg *, struct arena *, const char *key, const char *state,
 					     const char *order_id, const char *reason, const char *actor,
 					     const char *request_id, struct finish_row **rows_r, size_t *n_r,

@@ -121,11 +121,6 @@ static enum err_code inventory_release(struct call *c, const Inventory__V1__Rese
 		return c->err.code;
 	if (strcmp(t.outcome, "sold") == 0)
 		return err_set(&c->err, E_CONFLICT, "inventory.reservation_sold", "%s is sold", in->reservation_key);
-	if (strcmp(t.outcome, "missing") == 0) { /* never made, or its reply was lost before it was: nothing is held */
-		out->reservation_key = call_str(c, in->reservation_key);
-		out->state = call_str(c, "released");
-		return OK;
-	}
 	return reservation_fill(c, in->reservation_key, out);
 }
 

@@ -241,6 +241,44 @@ static void test_lines_are_summed(void **state)
 	books_balance();
 }
 
+/* The release overtook its reservation: what comes late under that key holds nothing, in a cart of one line or more. */
+static void test_release_first(void **state)
+{
+	const struct line one[] = { { A, 1 } }, two[] = { { A, 1 }, { B, 1 } };
+	struct err e = { 0 };
+	Inventory__V1__Reservation *r = NULL;
+
+	(void)state;
+	for (size_t n = 1; n <= 2; n++) {
+		const char *key = n == 1 ? "late-0001" : "late-0002";
+
+		assert_int_equal(end("Release", key, &e), OK);
+		assert_int_equal(end("Release", key, &e), OK);
+		assert_int_equal(reserve_in(w.a, key, n == 1 ? one : two, n, &r, &e), OK);
+		assert_string_equal(r->state, "released");
+		assert_int_equal(r->n_lines, 0);
+		assert_int_equal(end("Sell", key, &e), E_CONFLICT);
+		assert_string_equal(e.slug, "inventory.reservation_gone");
+	}
+	assert_int_equal(pg_fixture_i64(w.fx, "SELECT sum(reserved)::bigint FROM inventory.stock"), 0);
+	books_balance();
+}
+
+/* The cap is one owner's; who has none is not counted. */
+static void test_cap_needs_owner(void **state)
+{
+	struct err e = { 0 };
+
+	(void)state;
+	w.conf.owner_unit_cap = 1;
+	assert_int_equal(RESERVE("nobody-01", &e, { A, 2 }), OK);
+	assert_int_equal(end("Release", "nobody-01", &e), OK);
+	assert_int_equal(RESERVE("nobody-02", &e, { A, 2 }, { B, 2 }), OK);
+	assert_int_equal(end("Release", "nobody-02", &e), OK);
+	w.conf.owner_unit_cap = 1000;
+	books_balance();
+}
+
 static void test_input(void **state)
 {
 	struct principal stranger = who_service("catalog");
@@ -590,7 +628,8 @@ int main(void)
 		cmocka_unit_test(test_hot_article),    cmocka_unit_test(test_one_key_at_once),
 		cmocka_unit_test(test_opposite_carts), cmocka_unit_test(test_constraint_alone),
 		cmocka_unit_test(test_expiry),	       cmocka_unit_test(test_hold_beats_sweep),
-		cmocka_unit_test(test_extend_is_bounded),
+		cmocka_unit_test(test_extend_is_bounded), cmocka_unit_test(test_release_first),
+		cmocka_unit_test(test_cap_needs_owner),
 		cmocka_unit_test(test_restock),	       cmocka_unit_test(test_vendor_stock),
 		cmocka_unit_test(test_late_event),     cmocka_unit_test(test_transitions_told),
 	};
