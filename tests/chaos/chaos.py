@@ -262,6 +262,7 @@ def storm(args, platform, goods):
     one, two = goods.vendors
     for vendor in (one, two):
         vendor.close()
+        vendor.patience = 30  # the gateway lets nobody in until it has heard of identity again
     found += checks.isolation(shop, one, two) + checks.isolation(shop, two, one)
     found += checks.leaks(before, checks.usage(stage))
     report(history, chaos, probe, sold, settle)
