@@ -70,12 +70,26 @@ struct refreeze {
 	int64_t version;
 };
 
+/* While this one had ended, another checkout may have bought the very version of the cart that is frozen now. */
+static enum err_code not_bought(struct pg *pg, const struct begin *b, struct err *e)
+{
+	struct checkout_row *other = NULL;
+	bool found = false;
+
+	if (checkout_db_live(pg, b->c->arena, b->n.cart_id, b->n.cart_version, &other, &found, e) || !found)
+		return e->code;
+	if (strcmp(other->state, "ordered") != 0)
+		return err_set(e, E_CONFLICT, "checkout.live", "cart %s", b->n.cart_id);
+	err_detail(e, "order_id", other->order_id, "This version of the cart is that order.");
+	return err_set(e, E_CONFLICT, "checkout.already_ordered", "%s", other->id);
+}
+
 static enum err_code refreeze_tx(struct pg *pg, void *arg, struct err *e)
 {
 	struct refreeze *x = arg;
 	bool won = false;
 
-	if (begin_take(pg, x->b, x->next.attempt, e))
+	if (not_bought(pg, x->b, e) || begin_take(pg, x->b, x->next.attempt, e))
 		return e->code;
 	if (checkout_db_refreeze(pg, &x->b->n, x->version, &x->next, &won, e)) {
 		if (strcmp(pg_constraint(pg), "checkout_live") == 0)

@@ -375,6 +375,31 @@ static void patched_too_late(void **state)
 	assert_string_equal(state_of(v->id), "ordered");
 }
 
+/* Another checkout of the same cart was paid meanwhile: that version of the cart is not sold twice. */
+static void patched_after_order(void **state)
+{
+	Checkout__V1__UpdateCheckoutRequest in = CHECKOUT__V1__UPDATE_CHECKOUT_REQUEST__INIT;
+	Checkout__V1__StartCheckoutRequest *elsewhere = order_of(&user, NULL, TOTAL);
+	Checkout__V1__CheckoutView *first = start(&user, NULL), *second = NULL;
+	Checkout__V1__Order *o = NULL;
+
+	(void)state;
+	elsewhere->address->line1 = (char *)"2 Other Street";
+	assert_int_equal(ask("StartCheckout", &user, elsewhere, &second), OK);
+	assert_string_not_equal(second->id, first->id);
+	assert_int_equal(pay_with(second->payment->client_secret, "pm_card_visa"), 200);
+	assert_int_equal(confirm(&user, NULL, second->id, &o), OK);
+	in.checkout_id = first->id;
+	in.expected_total = first->totals->total;
+	assert_int_equal(ask("UpdateCheckout", &user, &in, NULL), E_CONFLICT);
+	assert_true(err_is(&last, "checkout.already_ordered"));
+	assert_string_equal(last.details[0].field, "order_id");
+	assert_string_equal(last.details[0].value, o->id);
+	assert_string_equal(state_of(first->id), "expired");
+	w.cart_version++; /* what was put into the cart since then may be bought */
+	assert_int_equal(ask("UpdateCheckout", &user, &in, NULL), OK);
+}
+
 static void given_up(void **state)
 {
 	Checkout__V1__CheckoutRequest in = CHECKOUT__V1__CHECKOUT_REQUEST__INIT;
@@ -443,6 +468,7 @@ int main(void)
 		TEST(bad_input),	  TEST(declined_then_paid), TEST(three_d_secure), TEST(webhook_alone),
 		TEST(nobody_tells),	  TEST(bad_webhooks),	   TEST(guest),		 TEST(many_clicks),
 		TEST(many_starts),	  TEST(replaced),	   TEST(patched),	 TEST(patched_too_late),
+		TEST(patched_after_order),
 		TEST(given_up),		  TEST(expiry),		   TEST(nothing_to_pay),
 	};
 
