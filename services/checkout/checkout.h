@@ -9,6 +9,11 @@
 #include "common/rpc.h"
 #include "common/timer.h"
 
+/* A reservation outlives its checkout, so that an end in good order is never overtaken; inventory has a limit of its own. */
+#define STOCK_HOLD_S	 1800 /* RESERVE_TTL_MAX of inventory */
+#define STOCK_AFTER_S	 120
+#define CHECKOUT_TTL_MAX (STOCK_HOLD_S - STOCK_AFTER_S)
+
 struct pay;
 struct sweeper;
 
@@ -16,7 +21,7 @@ struct checkout_conf {
 	struct daemon_conf d;
 	const char *cart_url, *catalog_url, *inventory_url, *identity_url, *identity_bell_url;
 	const char *pay_url, *pay_key, *pay_publishable_key, *pay_webhook_secrets;
-	int ttl_s;	 /* how long a checkout and its reservation live */
+	int ttl_s;	 /* how long a checkout lives */
 	int inline_ms;	 /* what a request waits for the provider; then 202 */
 	int pay_handles; /* calls to the provider at once */
 	int pay_queue;	 /* requests that may wait for one */

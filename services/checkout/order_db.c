@@ -80,12 +80,14 @@ enum err_code order_db_owe(struct pg *pg, const char *id, const char *checkout_i
 	return pg_exec(pg, &owe, PG_ARGS(P(id), P(checkout_id), P(pi_id), P(reason)), NULL, e);
 }
 
-static const struct pg_col owed_cols[] = { PG_COL(owed_row, id), PG_COL(owed_row, amount_minor) };
+static const struct pg_col owed_cols[] = { PG_COL(owed_row, id), PG_COL(owed_row, amount_minor),
+					 PG_COL(owed_row, age_ms) };
 static const struct pg_stmt owed = {
 	.name = "refund_owed",
-	.sql = "SELECT r.id, r.amount_minor FROM checkout.refund r JOIN checkout.payment p ON p.id = r.payment_id"
+	.sql = "SELECT r.id, r.amount_minor, (extract(epoch FROM now() - r.created_at) * 1000)::bigint AS age_ms"
+	       " FROM checkout.refund r JOIN checkout.payment p ON p.id = r.payment_id"
 	       " WHERE p.pi_id = $1 AND r.order_id IS NULL AND r.state <> 'failed' ORDER BY r.id DESC LIMIT 1",
-	.col = owed_cols, .ncol = 2, .row_size = sizeof(struct owed_row),
+	.col = owed_cols, .ncol = 3, .row_size = sizeof(struct owed_row),
 };
 
 enum err_code order_db_owed(struct pg *pg, struct arena *a, const char *pi_id, struct owed_row **row_r, bool *found_r,

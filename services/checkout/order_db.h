@@ -33,7 +33,7 @@ MUST_CHECK enum err_code order_db_owe(struct pg *, const char *id, const char *c
 				      const char *reason, struct err *);
 struct owed_row {
 	const char *id;
-	int64_t amount_minor;
+	int64_t amount_minor, age_ms;
 };
 MUST_CHECK enum err_code order_db_owed(struct pg *, struct arena *, const char *pi_id, struct owed_row **row_r,
 				       bool *found_r, struct err *);

@@ -213,10 +213,13 @@ enum pay_result pay_refund_get(const struct pay_call *c, const char *provider_id
 struct wanted {
 	const char *checkout_id, *refund_id;
 	int32_t attempt;
+	int64_t amount; /* of a refund that is nobody's */
 };
 
 static bool is_it(const struct wanted *w, const struct pay_reply *r)
 {
+	if (w->amount)
+		return !*r->refund.refund_id && r->refund.amount == w->amount && !pay_refund_dead(&r->refund);
 	if (w->refund_id)
 		return strcmp(r->refund.refund_id, w->refund_id) == 0;
 	return strcmp(r->intent.checkout_id, w->checkout_id) == 0 && r->intent.attempt == w->attempt;
@@ -241,7 +244,7 @@ static enum pay_result find(const struct pay_call *c, const char *path, const st
 				pay_json_list_free(l);
 				return PAY_OK;
 			}
-			last = w->refund_id ? r->refund.id : r->intent.id;
+			last = w->checkout_id ? r->intent.id : r->refund.id;
 		}
 		more = pay_json_more(l);
 		pay_json_list_free(l);
@@ -266,4 +269,23 @@ enum pay_result pay_find_refund(const struct pay_call *c, const char *pi_id, con
 	const struct wanted w = { .refund_id = refund_id };
 
 	return find(c, arena_printf(c->arena, "/v1/refunds?payment_intent=%s", pi_id), &w, r);
+}
+
+enum pay_result pay_find_repaid(const struct pay_call *c, const char *pi_id, const char *refund_id, int64_t amount,
+				struct pay_reply *r)
+{
+	const struct wanted w = { .amount = amount };
+	enum pay_result res = pay_find_refund(c, pi_id, refund_id, r);
+
+	return res == PAY_REFUSED ? find(c, arena_printf(c->arena, "/v1/refunds?payment_intent=%s", pi_id), &w, r) : res;
+}
+
+bool pay_already_refunded(const struct pay_reply *r)
+{
+	return strcmp(r->code, "charge_already_refunded") == 0;
+}
+
+bool pay_refund_dead(const struct pay_refund *x)
+{
+	return strcmp(x->status, "failed") == 0 || strcmp(x->status, "canceled") == 0;
 }

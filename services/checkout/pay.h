@@ -37,9 +37,13 @@ struct pay_intent {
 	int64_t amount, amount_received;
 	int32_t attempt; /* metadata[attempt] */
 };
+/* The provider forgets a key after 24 h: what was first asked this long ago is looked for before it is asked again. */
+#define PAY_KEY_MS (23 * 3600 * 1000LL)
+
 struct pay_refund {
 	const char *id, *status, *refund_id; /* pending, succeeded, failed, …; our id from the metadata */
 	const char *failure;
+	int64_t amount;
 };
 struct pay_reply {
 	int status;		  /* HTTP; 0 when there was no answer */
@@ -72,6 +76,14 @@ enum pay_result pay_find(const struct pay_call *c, const char *checkout_id, int3
 			 struct pay_reply *r);
 enum pay_result pay_find_refund(const struct pay_call *c, const char *pi_id, const char *refund_id,
 				struct pay_reply *r);
+/*
+ * After "charge_already_refunded": our refund, else one of just that amount which is nobody's (made by hand at the
+ * provider) and has not failed. PAY_REFUSED: neither.
+ */
+enum pay_result pay_find_repaid(const struct pay_call *c, const char *pi_id, const char *refund_id, int64_t amount,
+				struct pay_reply *r);
+bool pay_already_refunded(const struct pay_reply *r);
+bool pay_refund_dead(const struct pay_refund *x); /* failed or canceled */
 
 /* The exact body of pay_create, to be stored with its key. */
 char *pay_create_params(struct arena *a, const char *checkout_id, const char *order_id, int32_t attempt,

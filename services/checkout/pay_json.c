@@ -57,6 +57,7 @@ static void read_refund(struct arena *a, const json_t *o, struct pay_refund *x)
 	x->status = text(a, o, "status");
 	x->failure = text(a, o, "failure_reason");
 	x->refund_id = text(a, json_object_get(o, "metadata"), "refund_id");
+	x->amount = json_integer_value(json_object_get(o, "amount"));
 }
 
 static void read_error(struct arena *a, const json_t *err, struct pay_reply *r)

@@ -8,11 +8,13 @@
 static const struct pg_col refund_cols[] = {
 	R(id),	     R(order_id), R(checkout_id), R(pi_id),	 R(currency),	R(state), R(reason), R(provider_id),
 	R(user_id),  R(amount),	  R(version),	  R(created_at), R(updated_at), R(key_n), R(tries),
+	R(age_ms),
 };
 #define REFUND_SQL                                                                                                    \
 	"SELECT r.id, r.order_id, r.checkout_id, p.pi_id, r.currency, r.state, r.reason, r.provider_id, o.user_id,"      \
 	" r.amount_minor AS amount, r.version, " MS("r.created_at") " AS created_at, " MS("r.updated_at")               \
-	" AS updated_at, r.key_n, r.tries FROM checkout.refund r JOIN checkout.payment p ON p.id = r.payment_id"        \
+	" AS updated_at, r.key_n, r.tries,"                                                                         \
+	" (extract(epoch FROM now() - r.created_at) * 1000)::bigint AS age_ms FROM checkout.refund r JOIN checkout.payment p ON p.id = r.payment_id"        \
 	" LEFT JOIN checkout.orders o ON o.id = r.order_id"
 #define REFUND_ROW .col = refund_cols, .ncol = ARRAY_LEN(refund_cols), .row_size = sizeof(struct refund_row)
 

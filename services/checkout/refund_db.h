@@ -6,7 +6,7 @@
 
 struct refund_row {
 	const char *id, *order_id, *checkout_id, *pi_id, *currency, *state, *reason, *provider_id, *user_id;
-	int64_t amount, version, created_at, updated_at;
+	int64_t amount, version, created_at, updated_at, age_ms;
 	int32_t key_n, tries;
 };
 MUST_CHECK enum err_code refund_db_get(struct pg *, struct arena *, const char *id, struct refund_row **row_r,

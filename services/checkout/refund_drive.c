@@ -98,7 +98,49 @@ static void alert(const struct refund_row *r, const struct pay_reply *p)
 		LF_I("status", p->status), LF_S("code", p->code), LF_S("provider_says", p->text));
 }
 
-/* Asks with the stored key; after several open outcomes looks for the refund itself before another key is used. */
+/* The charge has been given back as a whole: by our refund, or by one that somebody made at the provider and that is no
+ * other refund of ours already. p is replaced only when it is found. */
+static enum pay_result repaid(const struct outcome *o, const struct pay_call *pc, struct pay_reply *p)
+{
+	struct refund_row *owner = NULL;
+	struct pay_reply known = { 0 };
+	struct err e = { 0 };
+	bool taken = false;
+	struct pg *pg;
+	enum pay_result res = pay_find_repaid(pc, o->r->pi_id, o->r->id, o->r->amount, &known);
+
+	if (res != PAY_OK)
+		return res;
+	if (pg_borrow(o->c->pool, mono_ms() + 5000, &pg, &e))
+		return PAY_UNKNOWN;
+	if (refund_db_by_provider(pg, pc->arena, known.refund.id, &owner, &taken, &e))
+		res = PAY_UNKNOWN;
+	else if (taken && !is(owner->id, o->r->id))
+		res = PAY_REFUSED;
+	else
+		*p = known;
+	pg_return(pg);
+	return res;
+}
+
+static enum pay_result make(const struct outcome *o, const struct pay_call *pc, struct pay_reply *p)
+{
+	const struct refund_row *r = o->r;
+	enum pay_result res;
+
+	if (r->age_ms > PAY_KEY_MS) {
+		res = pay_find_refund(pc, r->pi_id, r->id, p);
+		if (res != PAY_REFUSED)
+			return res;
+	}
+	res = pay_refund(pc, arena_printf(pc->arena, "%s.%d", r->id, (int)r->key_n), r->pi_id, r->amount, r->id, p);
+	return res == PAY_REFUSED && pay_already_refunded(p) ? repaid(o, pc, p) : res;
+}
+
+/*
+ * Asks with the stored key; after several open outcomes looks for the refund itself before another key is used, and once
+ * the provider may have forgotten the key, before every try.
+ */
 static void ask(struct outcome *o, const struct pay_call *pc)
 {
 	const struct refund_row *r = o->r;
@@ -118,7 +160,7 @@ static void ask(struct outcome *o, const struct pay_call *pc)
 			return;
 		}
 	} else {
-		res = pay_refund(pc, arena_printf(pc->arena, "%s.%d", r->id, (int)r->key_n), r->pi_id, r->amount, r->id, &p);
+		res = make(o, pc, &p);
 	}
 	switch (res) {
 	case PAY_OK:

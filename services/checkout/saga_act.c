@@ -10,9 +10,7 @@
 #include "services/checkout/order_write.h"
 #include "services/checkout/pay.h"
 
-#define HOLD_S	  1800
-#define STOCK_MIN 60
-#define AFTER_S	  120 /* a reservation outlives its checkout: an end in good order is never overtaken */
+#define STOCK_MIN_S 60
 
 static struct saga_event ev(enum saga_ev type)
 {
@@ -57,7 +55,7 @@ static struct saga_event reserve(struct act *x)
 	Checkout__V1__Frozen *f = NULL;
 	struct stock_line *lines;
 	const char *state = "";
-	int64_t ttl = (x->s->expires_at - x->row->now_at) / 1000 + AFTER_S;
+	int64_t ttl = (x->s->expires_at - x->row->now_at) / 1000 + STOCK_AFTER_S;
 	enum err_code code;
 
 	if (frozen_unpack(x->c->arena, x->row->frozen, &f, &x->c->err))
@@ -65,7 +63,7 @@ static struct saga_event reserve(struct act *x)
 	lines = arena_array(x->c->arena, f->n_lines + 1, sizeof(*lines));
 	for (size_t i = 0; i < f->n_lines; i++)
 		lines[i] = (struct stock_line){ f->lines[i]->line->variant_id, f->lines[i]->line->qty };
-	ttl = ttl < STOCK_MIN ? STOCK_MIN : ttl > HOLD_S ? HOLD_S : ttl;
+	ttl = ttl < STOCK_MIN_S ? STOCK_MIN_S : ttl > STOCK_HOLD_S ? STOCK_HOLD_S : ttl;
 	code = checkout_remote_reserve(x->c, stock_key(x), lines, f->n_lines, (int32_t)ttl,
 				       x->row->user_id ? x->row->user_id : x->row->cart_id, &state);
 	if (!code)
@@ -105,7 +103,7 @@ static struct saga_event restock(struct act *x)
 
 static void hold(struct act *x)
 {
-	if (checkout_remote_hold(x->c, stock_key(x), HOLD_S))
+	if (checkout_remote_hold(x->c, stock_key(x), STOCK_HOLD_S))
 		log_err(LVL_WARNING, "a reservation could not be prolonged", &x->c->err);
 }
 
@@ -182,6 +180,21 @@ static bool stored_attempt(struct act *x, struct attempt_row **at_r)
 	return found;
 }
 
+static struct saga_event find_pi(struct act *x)
+{
+	struct pay_call pc = pay_call_of(x);
+	struct pay_reply r = { 0 };
+
+	switch (pay_find(&pc, x->row->id, x->s->pi_n, x->s->begun_at / 1000 - 300, &r)) {
+	case PAY_OK:
+		return *r.intent.client_secret ? created(x, &r) : ev(EV_LOOK_UNKNOWN);
+	case PAY_REFUSED:
+		return ev(EV_PI_NONE);
+	default:
+		return ev(EV_LOOK_UNKNOWN);
+	}
+}
+
 static struct saga_event create_pi(struct act *x)
 {
 	struct pay_call pc = pay_call_of(x);
@@ -193,6 +206,8 @@ static struct saga_event create_pi(struct act *x)
 		computed.params = act_create_params(x->c->arena, x->row, x->s->pi_n);
 	} else if (!stored_attempt(x, &at)) {
 		return ev(EV_PI_UNKNOWN);
+	} else if (x->row->now_at - at->created_at > PAY_KEY_MS) {
+		return find_pi(x);
 	}
 	switch (pay_create(&pc, at->idem_key, at->params, &r)) {
 	case PAY_OK:
@@ -210,21 +225,6 @@ static struct saga_event create_pi(struct act *x)
 		break;
 	}
 	return ev(EV_PI_UNKNOWN);
-}
-
-static struct saga_event find_pi(struct act *x)
-{
-	struct pay_call pc = pay_call_of(x);
-	struct pay_reply r = { 0 };
-
-	switch (pay_find(&pc, x->row->id, x->s->pi_n, x->s->begun_at / 1000 - 300, &r)) {
-	case PAY_OK:
-		return *r.intent.client_secret ? created(x, &r) : ev(EV_LOOK_UNKNOWN);
-	case PAY_REFUSED:
-		return ev(EV_PI_NONE);
-	default:
-		return ev(EV_LOOK_UNKNOWN);
-	}
 }
 
 static struct saga_event retrieve(struct act *x)
@@ -285,9 +285,30 @@ static struct saga_event cancel(struct act *x)
 
 /* ---- giving the money of a dead checkout back ---- */
 
-static struct saga_event refund(struct act *x, bool look)
+/* r tells of the refund, whoever made it. PAY_REFUSED when looking: there is none. */
+static enum pay_result give_back(const struct act *x, const struct owed_row *owed, bool look, struct pay_reply *r)
 {
 	struct pay_call pc = pay_call_of(x);
+	struct pay_reply known = { 0 };
+	enum pay_result res;
+
+	if (look || owed->age_ms > PAY_KEY_MS) {
+		res = pay_find_refund(&pc, x->row->pi_id, owed->id, r);
+		if (look || res != PAY_REFUSED)
+			return res;
+	}
+	res = pay_refund(&pc, arena_printf(x->c->arena, "%s.%d", owed->id, (int)x->s->key_n), x->row->pi_id,
+			 owed->amount_minor, owed->id, r);
+	if (res != PAY_REFUSED || !pay_already_refunded(r))
+		return res;
+	res = pay_find_repaid(&pc, x->row->pi_id, owed->id, owed->amount_minor, &known);
+	if (res == PAY_OK)
+		*r = known;
+	return res;
+}
+
+static struct saga_event refund(struct act *x, bool look)
+{
 	struct owed_row *owed = NULL;
 	struct pay_reply r = { 0 };
 	enum pay_result res;
@@ -303,19 +324,13 @@ static struct saga_event refund(struct act *x, bool look)
 	pg_return(pg);
 	if (!found)
 		return ev(EV_REFUND_OK); /* nothing of it is left with the provider */
-	if (look)
-		res = pay_find_refund(&pc, x->row->pi_id, owed->id, &r);
-	else
-		res = pay_refund(&pc, arena_printf(x->c->arena, "%s.%d", owed->id, (int)x->s->key_n), x->row->pi_id,
-				 owed->amount_minor, owed->id, &r);
-	if (res == PAY_OK && strcmp(r.refund.status, "failed") != 0 && strcmp(r.refund.status, "canceled") != 0) {
+	res = give_back(x, owed, look, &r);
+	if (res == PAY_OK && !pay_refund_dead(&r.refund)) {
 		x->facts->provider_refund_id = r.refund.id;
 		return ev(EV_REFUND_OK);
 	}
 	if (res == PAY_REFUSED && look)
 		return ev(EV_REFUND_NONE);
-	if (res == PAY_REFUSED && strcmp(r.code, "charge_already_refunded") == 0)
-		return ev(EV_REFUND_OK);
 	if (res == PAY_NOT_SENT || res == PAY_UNKNOWN)
 		return ev(EV_REFUND_UNKNOWN);
 	alert(x, "a refund was refused", &r);

@@ -199,6 +199,48 @@ static void stock_gone(void **state)
 	assert_true(err_is(&last, "checkout.refunded"));
 }
 
+/* Captured and given back by hand before we came to it: nothing is refunded twice, and the books name that refund. */
+static void repaid_by_hand(void **state)
+{
+	Checkout__V1__CheckoutView *v = start(&user, NULL);
+	Checkout__V1__Order *o = NULL;
+	const char *text = "", *pi = v->payment->payment_intent_id;
+	json_t *made;
+
+	(void)state;
+	assert_int_equal(pay_with(v->payment->client_secret, "pm_card_visa"), 200);
+	assert_int_equal(ask_sandbox("POST", arena_printf(w.a, "/v1/payment_intents/%s/capture", pi), "sk", "", NULL), 200);
+	assert_int_equal(ask_sandbox("POST", "/v1/refunds", "sk", arena_printf(w.a, "payment_intent=%s", pi), &text), 200);
+	w.res[0].state = ST_RELEASED;
+	w.stock_b = 0;
+	assert_int_not_equal(confirm(&user, NULL, v->id, &o), OK);
+	sweep();
+	assert_string_equal(state_of(v->id), "refunded");
+	made = json_loads(text, 0, NULL);
+	assert_string_equal(pg_fixture_text(w.fx, "SELECT coalesce(max(provider_id), '') FROM checkout.refund"
+					    " WHERE checkout_id = '%s'", v->id), json_string_value(json_object_get(made, "id")));
+	json_decref(made);
+}
+
+/* A day later the provider has forgotten the key, which would make a second intent: it is looked for first. */
+static void create_of_yesterday(void **state)
+{
+	struct arena *a = arena_new("round", 16u << 20);
+	Checkout__V1__CheckoutView *v = NULL;
+
+	(void)state;
+	w.conf.inline_ms = 400;
+	fault("{\"operation\":\"create\",\"kind\":\"close_after\",\"count\":0}");
+	assert_int_equal(ask("StartCheckout", &user, order_of(&user, NULL, TOTAL), &v), E_PENDING);
+	pg_fixture_sql(w.fx, "UPDATE checkout.payment_attempt SET created_at = created_at - interval '24 h'"
+			     " WHERE checkout_id = '%s'", v->id);
+	pg_fixture_sql(w.fx, "UPDATE checkout.checkout SET next_at = now(), lease_until = '-infinity' WHERE id = '%s'", v->id);
+	sweeper_round(&w.svc, a);
+	assert_string_equal(state_of(v->id), "payment_pending");
+	assert_int_equal(intents_of(v->id), 1);
+	arena_free(a);
+}
+
 static void mismatch(void **state)
 {
 	Checkout__V1__CheckoutView *v = start(&user, NULL);
@@ -325,6 +367,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(create_goes_wrong),    TEST(stored_500),	  TEST(settle_goes_wrong),
 		TEST(stock_calls_go_wrong), TEST(stock_gone),	  TEST(mismatch),
+		TEST(repaid_by_hand),	    TEST(create_of_yesterday),
 		TEST(capture_refused),	    TEST(cancel_unknown), TEST(provider_down),
 		TEST(provider_slow),	    TEST(crash_everywhere),
 	};

@@ -209,6 +209,107 @@ static void refund_goes_wrong(void **state)
 	}
 }
 
+static const char *intent_of(const Checkout__V1__Order *o)
+{
+	return pg_fixture_text(w.fx, "SELECT payment_intent_id FROM checkout.orders WHERE id = '%s'", o->id);
+}
+
+static size_t refunds_at_provider(const Checkout__V1__Order *o, const char **newest_r)
+{
+	const char *text = "";
+	json_t *list, *data;
+	size_t n;
+
+	assert_int_equal(ask_sandbox("GET", arena_printf(w.a, "/v1/refunds?payment_intent=%s", intent_of(o)), "sk", NULL,
+				     &text), 200);
+	list = json_loads(text, 0, NULL);
+	data = json_object_get(list, "data");
+	n = json_array_size(data);
+	if (newest_r)
+		*newest_r = arena_strdup(w.a, json_string_value(json_object_get(json_array_get(data, 0), "id")));
+	json_decref(list);
+	return n;
+}
+
+static const char *refund_id_at_provider(const char *order_id)
+{
+	return pg_fixture_text(w.fx, "SELECT coalesce(max(provider_id), '') FROM checkout.refund WHERE state = 'succeeded'"
+				     " AND order_id = '%s'", order_id);
+}
+
+static void by_hand(const Checkout__V1__Order *o, int64_t amount)
+{
+	assert_int_equal(ask_sandbox("POST", "/v1/refunds", "sk", arena_printf(w.a, "payment_intent=%s&amount=%lld",
+			 intent_of(o), (long long)amount), NULL), 200);
+}
+
+/* "Already refunded" is looked into: by us, by hand, or in parts that are not ours to book. */
+static void refund_known(void **state)
+{
+	Checkout__V1__Refund *r = NULL;
+	Checkout__V1__Order *o = buy(&user, NULL);
+	const char *id = "";
+
+	(void)state;
+	fault("{\"operation\":\"refund\",\"kind\":\"close_after\",\"count\":0}"); /* made; the answer and then the key are lost */
+	(void)refund(o->id, 0, NULL, 0, false, &r);
+	no_faults();
+	pg_fixture_sql(w.fx, "UPDATE checkout.refund SET key_n = key_n + 1 WHERE order_id = '%s'", o->id);
+	sweep();
+	assert_int_equal(refunds_at_provider(o, &id), 1);
+	assert_string_equal(refund_id_at_provider(o->id), id);
+	assert_string_equal(order(o->id)->payment_status, "refunded");
+
+	w.cart_seq++;
+	o = buy(&user, NULL);
+	by_hand(o, TOTAL);
+	(void)refund(o->id, 0, NULL, 0, false, &r);
+	sweep();
+	assert_int_equal(refunds_at_provider(o, &id), 1);
+	assert_string_equal(refund_id_at_provider(o->id), id);
+	assert_string_equal(order(o->id)->payment_status, "refunded");
+
+	w.cart_seq++;
+	o = buy(&user, NULL);
+	by_hand(o, 700);
+	by_hand(o, TOTAL - 700);
+	(void)refund(o->id, 700, NULL, 0, false, &r); /* the one is this one's; the other amount is nobody's */
+	(void)refund(o->id, 900, NULL, 0, false, &r);
+	(void)refund(o->id, 700, NULL, 0, false, &r);
+	sweep();
+	assert_int_equal(count("refund WHERE state = 'succeeded' AND order_id =", o->id), 1);
+	assert_int_equal(count("refund WHERE state = 'failed' AND order_id =", o->id), 2);
+	assert_int_equal(order(o->id)->refunded->amount, 700);
+}
+
+/* A day later the provider knows the key no more: without a look the money would go back twice. */
+static void refund_of_yesterday(void **state)
+{
+	Checkout__V1__Refund *r = NULL;
+	Checkout__V1__Order *o = buy(&user, NULL);
+	const char *id = "";
+
+	(void)state;
+	fault("{\"operation\":\"refund\",\"kind\":\"close_after\",\"count\":0}");
+	(void)refund(o->id, 700, NULL, 0, false, &r);
+	no_faults();
+	pg_fixture_sql(w.fx, "UPDATE checkout.refund SET key_n = key_n + 1, created_at = created_at - interval '24 h'"
+			     " WHERE order_id = '%s'", o->id);
+	sweep();
+	assert_int_equal(refunds_at_provider(o, &id), 1);
+	assert_string_equal(refund_id_at_provider(o->id), id);
+
+	w.cart_seq++; /* and one that was never made is made */
+	o = buy(&user, NULL);
+	fault("{\"operation\":\"refund\",\"kind\":\"close_before\",\"count\":2}");
+	(void)refund(o->id, 700, NULL, 0, false, &r);
+	pg_fixture_sql(w.fx, "UPDATE checkout.refund SET created_at = created_at - interval '24 h' WHERE order_id = '%s'",
+		       o->id);
+	sweep();
+	assert_int_equal(refunds_at_provider(o, NULL), 1);
+	assert_int_equal(count("refund WHERE state = 'succeeded' AND order_id =", o->id), 1);
+}
+
 /* A refund that had succeeded comes back weeks later: the books follow. */
 static void refund_fails_later(void **state)
 {
@@ -730,7 +831,7 @@ static void erased(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(history),	 TEST(admin_finds),	   TEST(vendors),      TEST(refunds),	   TEST(refund_goes_wrong),
+		TEST(history),	 TEST(admin_finds),	   TEST(vendors),      TEST(refunds),	   TEST(refund_goes_wrong), TEST(refund_known), TEST(refund_of_yesterday),
 		TEST(refund_fails_later), TEST(refunds_race), TEST(cancelled), TEST(returned),	   TEST(invoice),
 		TEST(last_coupon), TEST(once_per_buyer),   TEST(promotions_admin), TEST(tax_and_shipping),
 		TEST(payouts),	 TEST(reports),	   TEST(schema_alone),	   TEST(erased),
