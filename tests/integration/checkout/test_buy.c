@@ -375,6 +375,16 @@ static void patched_too_late(void **state)
 	assert_string_equal(state_of(v->id), "ordered");
 }
 
+/* The longest checkout that may be configured still ends before its reservation. */
+static void longest(void **state)
+{
+	(void)state;
+	w.conf.ttl_s = CHECKOUT_TTL_MAX;
+	start(&user, NULL);
+	w.conf.ttl_s = 900;
+	assert_in_range(w.reserved_s, CHECKOUT_TTL_MAX + 110, 1800);
+}
+
 /* Another checkout of the same cart was paid meanwhile: that version of the cart is not sold twice. */
 static void patched_after_order(void **state)
 {
@@ -415,6 +425,21 @@ static void given_up(void **state)
 	assert_int_equal(w.stock_a, 1000);
 	intent_is(v->payment->payment_intent_id, "canceled");
 	assert_int_equal(confirm(&user, NULL, v->id, &o), E_GONE);
+}
+
+/* A column that an index holds, or that decides what it holds, makes every change of it one of all indexes. */
+static void steps_in_place(void **state)
+{
+	(void)state;
+	assert_int_equal(pg_fixture_i64(w.fx, "SELECT count(*) FROM pg_depend d JOIN pg_class i ON i.oid = d.objid AND i.relkind = 'i'"
+					      " JOIN pg_attribute a ON a.attrelid = d.refobjid AND a.attnum = d.refobjsubid"
+					      " WHERE d.refobjid = 'checkout.checkout'::regclass AND a.attname = ANY ('{state,why,"
+					      "next_at,lease_until,expires_at,version,pi_id,pay_status,updated_at}')"),
+			 0);
+	assert_int_equal(pg_fixture_i64(w.fx, "SELECT count(*) FROM pg_depend d JOIN pg_class i ON i.oid = d.objid AND i.relkind = 'i'"
+					      " JOIN pg_attribute a ON a.attrelid = d.refobjid AND a.attnum = d.refobjsubid"
+					      " WHERE d.refobjid = 'checkout.checkout'::regclass AND a.attname IN ('live', 'due_minute')"),
+			 3);
 }
 
 static void expiry(void **state)
@@ -464,11 +489,12 @@ static void nothing_to_pay(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(schema), TEST(purchase),	   TEST(out_of_stock),	 TEST(changed_price),
+		cmocka_unit_test(schema), TEST(steps_in_place), TEST(purchase),	   TEST(out_of_stock),	 TEST(changed_price),
 		TEST(bad_input),	  TEST(declined_then_paid), TEST(three_d_secure), TEST(webhook_alone),
 		TEST(nobody_tells),	  TEST(bad_webhooks),	   TEST(guest),		 TEST(many_clicks),
 		TEST(many_starts),	  TEST(replaced),	   TEST(patched),	 TEST(patched_too_late),
-		TEST(patched_after_order),
+		TEST(patched_after_order), TEST(longest),
+
 		TEST(given_up),		  TEST(expiry),		   TEST(nothing_to_pay),
 	};
 
