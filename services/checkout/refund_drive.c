@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "common/log.h"
+#include "common/metrics.h"
 #include "common/outbox.h"
 #include "common/timeutil.h"
 #include "events.pb-c.h"
@@ -284,6 +285,14 @@ static struct stock_line *units(struct arena *a, const struct restock_row *r, si
 	return l;
 }
 
+/* Inventory's own word that nothing can ever be put back under this key; whatever else went wrong may pass. */
+static bool refused_for_good(const struct err *e)
+{
+	return err_is(e, "inventory.not_sold") || err_is(e, "inventory.restock_too_much") ||
+	       err_is(e, "inventory.reservation_unknown");
+}
+
+/* Done, or given up: told once, for a person to correct the stock by hand. */
 static void restock_one(struct call *c, const struct restock_row *r)
 {
 	struct err e = { 0 };
@@ -294,8 +303,14 @@ static void restock_one(struct call *c, const struct restock_row *r)
 	err_clear(&c->err);
 	c->deadline_ms = mono_ms() + 5000;
 	if (checkout_remote_restock(c, r->operation_id, r->reservation_key, lines, n, r->reason)) {
-		log_err(r->tries > 10 ? LVL_CRITICAL : LVL_WARNING, "units could not be put back", &c->err);
-		return;
+		if (!refused_for_good(&c->err)) {
+			log_err(r->tries > 10 ? LVL_CRITICAL : LVL_WARNING, "units could not be put back", &c->err);
+			return;
+		}
+		metric_add(metric_counter(RESTOCKS_REFUSED, "Units that inventory would not take back", NULL), 1);
+		log_msg(LVL_CRITICAL, "units are not put back: inventory refuses them for good",
+			LF_S("operation_id", r->operation_id), LF_S("reservation_key", r->reservation_key),
+			LF_S("variants", r->variants), LF_S("qtys", r->qtys), LF_S("error", c->err.slug));
 	}
 	if (pg_borrow(c->pool, mono_ms() + 5000, &pg, &e))
 		return;

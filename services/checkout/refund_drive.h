@@ -12,6 +12,8 @@ MUST_CHECK enum err_code refund_note_dispute(struct checkout_svc *svc, const cha
 
 /* Drive up to limit that are due; return how many there were. c is a service call. */
 int refund_sweep(struct call *c, int limit, int64_t pay_timeout_ms);
+/* What inventory refuses for good is told once, counted and not asked again. */
 int restock_sweep(struct call *c, int limit);
+#define RESTOCKS_REFUSED "souk_checkout_restocks_refused_total"
 
 #endif

@@ -2,6 +2,9 @@
 #include "events.pb-c.h"
 #include "tests/integration/checkout/world.h"
 
+#include "common/metrics.h"
+#include "services/checkout/refund_drive.h"
+
 static struct principal user;
 static const char *const p_orders[] = { "vendor.orders" };
 static const char *const p_payouts[] = { "vendor.payouts" };
@@ -339,6 +342,30 @@ static void refund_fails_later(void **state)
 	assert_string_equal(order(o->id)->payment_status, "paid");
 	assert_int_equal(owed(VND1), before);
 	assert_int_equal(refund(o->id, 0, VAR_A, 2, false, &r), OK); /* and it may be made again */
+}
+
+/* Inventory says no for good: told once and left, instead of asked for ever. What may pass is asked again. */
+static void restock_refused(void **state)
+{
+	struct metric *refused = metric_counter(RESTOCKS_REFUSED, "", NULL);
+	int64_t before = metric_value(refused);
+	Checkout__V1__Refund *r = NULL;
+	Checkout__V1__Order *o = buy(&user, NULL);
+
+	(void)state;
+	w.lose[OP_RESTOCK] = LOSE_REQUEST;
+	w.lose_count[OP_RESTOCK] = 2;
+	assert_int_equal(refund(o->id, 0, VAR_A, 1, true, &r), OK);
+	sweep();
+	assert_int_equal(w.stock_a, 999);
+	assert_int_equal(metric_value(refused), before);
+	w.res[0].state = ST_RELEASED;
+	assert_int_equal(refund(o->id, 0, VAR_A, 1, true, &r), OK);
+	sweep();
+	sweep();
+	assert_int_equal(w.stock_a, 999);
+	assert_int_equal(metric_value(refused), before + 1);
+	assert_int_equal(count("restock WHERE next_at IS NOT NULL AND order_id =", o->id), 0);
 }
 
 struct refunder {
@@ -831,7 +858,8 @@ static void erased(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(history),	 TEST(admin_finds),	   TEST(vendors),      TEST(refunds),	   TEST(refund_goes_wrong), TEST(refund_known), TEST(refund_of_yesterday),
+		TEST(history),	 TEST(admin_finds),	   TEST(vendors),      TEST(refunds),	   TEST(refund_goes_wrong), TEST(refund_known), TEST(restock_refused),
+		TEST(refund_of_yesterday),
 		TEST(refund_fails_later), TEST(refunds_race), TEST(cancelled), TEST(returned),	   TEST(invoice),
 		TEST(last_coupon), TEST(once_per_buyer),   TEST(promotions_admin), TEST(tax_and_shipping),
 		TEST(payouts),	 TEST(reports),	   TEST(schema_alone),	   TEST(erased),
