@@ -73,15 +73,19 @@ class Returns(AfterSale):
         self.assertIn(made["id"], [r["id"] for r in vendor.walk("/api/vendor/returns")])
         mine = f"/api/vendor/returns/{made['id']}"
         self.assertError(self.vendor().post(mine + "/approve"), 404)
-        self.assertError(vendor.post(mine + "/receive"), 409)
+        self.assertError(vendor.post(mine + "/receive"), 400, "VALIDATION_ERROR")  # it gives money back: not without a key
+        self.assertError(vendor.post(mine + "/receive", key=True), 409)
         vendor.post(mine + "/approve", {"note": "Please send them."}, expect=200)
         before = self.stock(vendor, variant["sku"])["on_hand"]
         self.assertEqual(buyer.get(at, expect=200)["data"][0]["note"], "Please send them.")
         self.assertError(self.buyer().get(at), 404)
-        received = vendor.post(mine + "/receive", expect=200)
+        key = f"receive-{made['id']}"
+        received = vendor.post(mine + "/receive", key=key, expect=200)
         self.assertEqual(received["status"], "received")
         self.assertEqual([(r["id"], r["status"]) for r in buyer.get(at, expect=200)["data"]], [(made["id"], "received")])
-        self.assertError(vendor.post(mine + "/receive"), 409)
+        again = vendor.post(mine + "/receive", key=key, expect=200)
+        self.assertEqual((again["refund_id"], again.header("Idempotent-Replayed")), (received["refund_id"], "true"))
+        self.assertError(vendor.post(mine + "/receive", key=True), 409)
         seen = self.wait_refund(buyer, order, "partially_refunded")
         paid = order["totals"]["total"]["amount"]
         self.assertTrue(0 < seen["refunded"]["amount"] < paid, seen["refunded"])
