@@ -218,11 +218,11 @@ struct wanted {
 
 static bool is_it(const struct wanted *w, const struct pay_reply *r)
 {
-	if (w->amount)
-		return !*r->refund.refund_id && r->refund.amount == w->amount && !pay_refund_dead(&r->refund);
+	if (w->checkout_id)
+		return strcmp(r->intent.checkout_id, w->checkout_id) == 0 && r->intent.attempt == w->attempt;
 	if (w->refund_id)
 		return strcmp(r->refund.refund_id, w->refund_id) == 0;
-	return strcmp(r->intent.checkout_id, w->checkout_id) == 0 && r->intent.attempt == w->attempt;
+	return !*r->refund.refund_id && r->refund.amount == w->amount && !pay_refund_dead(&r->refund);
 }
 
 static enum pay_result find(const struct pay_call *c, const char *path, const struct wanted *w, struct pay_reply *r)

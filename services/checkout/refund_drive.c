@@ -90,7 +90,7 @@ static void unknown(struct outcome *o)
 {
 	o->what = LATER;
 	o->tries = o->r->tries + 1;
-	o->ms = o->tries < 6 ? 500 << o->tries : 30000;
+	o->ms = o->tries > 0 && o->tries < 6 ? 500 << o->tries : 30000;
 }
 
 static void alert(const struct refund_row *r, const struct pay_reply *p)
