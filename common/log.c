@@ -46,6 +46,16 @@ static bool line_add(struct line *l, const char *s, size_t n, size_t keep)
 	return true;
 }
 
+/* How many bytes at the front are themselves in JSON. In pieces, so that a long text that does not fit is cut, not lost. */
+static size_t plain_run(const char *s, size_t n)
+{
+	size_t i = 0;
+
+	while (i < n && i < 256 && s[i] >= 0x20 && s[i] != 0x7f && s[i] != '"' && s[i] != '\\')
+		i++;
+	return i;
+}
+
 /* Appends s as the inside of a JSON string: one line, valid UTF-8, at most STRING_MAX bytes of input. */
 static void line_escaped(struct line *l, const char *s, size_t keep)
 {
@@ -54,6 +64,14 @@ static void line_escaped(struct line *l, const char *s, size_t keep)
 	if (n > STRING_MAX)
 		cut = utf8_cut(s, STRING_MAX);
 	for (size_t i = 0; i < cut;) {
+		size_t plain = plain_run(s + i, cut - i);
+
+		if (plain) {
+			if (!line_add(l, s + i, plain, keep))
+				return;
+			i += plain;
+			continue;
+		}
 		size_t len = utf8_char(s + i, cut - i);
 		char esc[8];
 		const char *text = s + i;
@@ -100,6 +118,20 @@ static void line_member(struct line *l, const char *key, const char *value)
 	line_str(l, value);
 }
 
+/* Several in every line of the access log, so not by snprintf. */
+static void line_int(struct line *l, int64_t v)
+{
+	uint64_t left = v < 0 ? 0 - (uint64_t)v : (uint64_t)v;
+	char text[20], *at = text + sizeof(text);
+
+	do
+		*--at = (char)('0' + left % 10);
+	while (left /= 10);
+	if (v < 0)
+		line_raw(l, "-");
+	(void)line_add(l, at, (size_t)(text + sizeof(text) - at), 64);
+}
+
 static void line_value(struct line *l, const struct log_field *f)
 {
 	char num[40];
@@ -123,8 +155,7 @@ static void line_value(struct line *l, const struct log_field *f)
 		return;
 	case LF_INT_:
 	default:
-		(void)snprintf(num, sizeof(num), "%" PRId64, f->i);
-		line_raw(l, num);
+		line_int(l, f->i);
 		return;
 	}
 }
@@ -265,7 +296,10 @@ static bool traceparent_ok(const char *s)
 
 static void set(char *out, size_t size, const char *s)
 {
-	(void)snprintf(out, size, "%.*s", (int)size - 1, s ? s : "");
+	size_t n = s ? strnlen(s, size - 1) : 0;
+
+	memcpy(out, s ? s : "", n);
+	out[n] = '\0';
 }
 
 void log_ctx_set(const char *request_id, const char *user_id, const char *traceparent)

@@ -91,7 +91,7 @@ static void fields(void **state)
 	(void)state;
 	log_ctx_set("req_12345678", "usr_1", "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01");
 	log_msg(LVL_INFO, "cart merged", LF_S("cart_id", "crt_1"), LF_I("lines", -5), LF_B("guest", true),
-		LF_F("ratio", 0.5), LF_S("none", NULL), LF_END);
+		LF_F("ratio", 0.5), LF_S("none", NULL), LF_I("least", INT64_MIN), LF_I("zero", 0), LF_END);
 	j = one_line();
 	assert_true(time_parse_rfc3339(str(j, "timestamp"), &ms));
 	assert_true(ms > wall_ms() - 60000 && ms <= wall_ms());
@@ -106,6 +106,8 @@ static void fields(void **state)
 	c = json_object_get(j, "context");
 	assert_string_equal(str(c, "cart_id"), "crt_1");
 	assert_int_equal(json_integer_value(json_object_get(c, "lines")), -5);
+	assert_true(json_integer_value(json_object_get(c, "least")) == INT64_MIN);
+	assert_true(json_is_integer(json_object_get(c, "zero")) && json_integer_value(json_object_get(c, "zero")) == 0);
 	assert_true(json_is_true(json_object_get(c, "guest")));
 	assert_true(json_is_null(json_object_get(c, "none")));
 	assert_true(json_real_value(json_object_get(c, "ratio")) == 0.5);
