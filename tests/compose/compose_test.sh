@@ -106,8 +106,11 @@ have() {
 }
 
 base_standin() {
+	local mirror
 	rm -rf "$work/rootfs"
-	debootstrap --variant=minbase bookworm "$work/rootfs" http://deb.debian.org/debian >"$work/debootstrap.out" 2>&1 || return 1
+	# From where this machine takes its own packages.
+	mirror=$(apt-get indextargets --format '$(REPO_URI) $(RELEASE)' 'Created-By: Packages' | sed -n 's/ bookworm$//p' | head -1)
+	debootstrap --variant=minbase bookworm "$work/rootfs" ${mirror:+"$mirror"} >"$work/debootstrap.out" 2>&1 || return 1
 	rm -rf "$work"/rootfs/var/cache/apt/* "$work"/rootfs/var/lib/apt/lists/* "$work"/rootfs/usr/share/{doc,man,locale}/*
 	printf '#!/bin/sh\nexit 101\n' >"$work/rootfs/usr/sbin/policy-rc.d"
 	chmod 755 "$work/rootfs/usr/sbin/policy-rc.d"
