@@ -90,7 +90,7 @@ static void changed_price(void **state)
 	assert_int_equal(ask("StartCheckout", &user, order_of(&user, NULL, TOTAL), &v), E_CONFLICT);
 	assert_true(err_is(&last, "checkout.price_changed"));
 	assert_string_equal(last.details[0].field, "expected_total");
-	assert_int_equal(atoi(last.details[0].value), TOTAL + 200);
+	assert_int_equal(strtol(last.details[0].value, NULL, 10), TOTAL + 200);
 	assert_int_equal(w.n_res, 0);
 	w.price_a = -1;
 	assert_int_equal(ask("StartCheckout", &user, order_of(&user, NULL, TOTAL), &v), E_CONFLICT);
