@@ -6,7 +6,7 @@ static int connect_raw(const char *url)
 	struct sockaddr_in sa = { .sin_family = AF_INET };
 	int fd = socket(AF_INET, SOCK_STREAM, 0);
 
-	sa.sin_port = htons((uint16_t)atoi(strrchr(url, ':') + 1));
+	sa.sin_port = htons((uint16_t)strtoul(strrchr(url, ':') + 1, NULL, 10));
 	sa.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
 	assert_int_equal(connect(fd, (struct sockaddr *)&sa, sizeof(sa)), 0);
 	return fd;
