@@ -11,6 +11,7 @@
 
 #include "common.pb-c.h"
 #include "common/arena.h"
+#include "common/close_within.h"
 #include "common/id.h"
 #include "common/log.h"
 #include "common/metrics.h"
@@ -23,7 +24,7 @@ enum {
 	CHANGED_MAX = 512,
 	TEXT_MAX = 120,
 	SEND_BUFFER = 128, /* messages kept per slow subscriber before it loses some */
-	CLOSE_WAIT_S = 1,
+	CLOSE_WAIT_MS = 1000,
 #ifdef SOUK_SANITIZED
 	STACK = 1 << 20,
 #else
@@ -229,26 +230,9 @@ const char *doorbell_url(const struct doorbell *b)
 	return b->url;
 }
 
-static void *close_socket(void *arg)
+static void close_socket(void *bell)
 {
-	nng_socket sock = { .id = (uint32_t)(uintptr_t)arg };
-
-	nng_close(sock);
-	return NULL;
-}
-
-/* nng 1.5.2 can hang in nng_close; the process must end all the same. */
-static void close_in_time(nng_socket sock)
-{
-	struct timespec until;
-	pthread_t t;
-
-	if (pthread_create(&t, NULL, close_socket, (void *)(uintptr_t)sock.id))
-		return;
-	clock_gettime(CLOCK_REALTIME, &until);
-	until.tv_sec += CLOSE_WAIT_S;
-	if (pthread_timedjoin_np(t, NULL, &until))
-		pthread_detach(t);
+	nng_close(((struct doorbell *)bell)->sock);
 }
 
 void doorbell_close(struct doorbell *b)
@@ -262,7 +246,8 @@ void doorbell_close(struct doorbell *b)
 		pthread_mutex_unlock(&b->lock);
 		pthread_join(b->thread, NULL);
 	}
-	close_in_time(b->sock);
+	if (!close_within(close_socket, b, CLOSE_WAIT_MS))
+		return;
 	arena_free(b->texts);
 	pthread_cond_destroy(&b->rung);
 	pthread_mutex_destroy(&b->lock);

@@ -13,6 +13,7 @@
 
 #include "common.pb-c.h"
 #include "common/arena.h"
+#include "common/close_within.h"
 #include "common/doorbell.h"
 #include "common/log.h"
 #include "common/metrics.h"
@@ -31,7 +32,7 @@ enum {
 	AGE_MAX_MS = 60000,
 	RECONNECT_MIN_MS = 50,
 	RECONNECT_MAX_MS = 1000,
-	CLOSE_WAIT_S = 1,
+	CLOSE_WAIT_MS = 1000,
 #ifdef SOUK_SANITIZED
 	STACK = 2 << 20,
 #else
@@ -427,9 +428,9 @@ enum err_code doorbell_listen(const char *urls, int resolve_ms, doorbell_fn *fn,
 	return OK;
 }
 
-static void *close_subs(void *arg)
+static void close_subs(void *listener)
 {
-	struct doorbell_listener *l = arg;
+	struct doorbell_listener *l = listener;
 	size_t i;
 
 	for (i = 0; i < l->n_subs; i++) {
@@ -437,23 +438,6 @@ static void *close_subs(void *arg)
 		nng_close(l->subs[i]->sock);
 		nng_aio_free(l->subs[i]->aio);
 	}
-	return NULL;
-}
-
-/* As with all sockets of nng 1.5.2, closing may hang: then they are left to the end of the process. */
-static bool close_in_time(struct doorbell_listener *l)
-{
-	struct timespec until;
-	pthread_t t;
-
-	if (pthread_create(&t, NULL, close_subs, l))
-		return false;
-	clock_gettime(CLOCK_REALTIME, &until);
-	until.tv_sec += CLOSE_WAIT_S;
-	if (!pthread_timedjoin_np(t, NULL, &until))
-		return true;
-	pthread_detach(t);
-	return false;
 }
 
 void doorbell_unlisten(struct doorbell_listener *l)
@@ -470,7 +454,7 @@ void doorbell_unlisten(struct doorbell_listener *l)
 	pthread_join(l->thread, NULL);
 	if (l->has_names)
 		pthread_join(l->resolver, NULL);
-	if (!close_in_time(l))
+	if (!close_within(close_subs, l, CLOSE_WAIT_MS))
 		return;
 	for (; l->count; l->count--, l->head = (l->head + 1) % QUEUE)
 		nng_msg_free(l->queue[l->head].msg);

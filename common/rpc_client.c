@@ -9,6 +9,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "common/close_within.h"
 #include "common/log.h"
 #include "common/metrics.h"
 #include "common/rpc_codec.h"
@@ -21,7 +22,7 @@ enum {
 	AGE_MAX_MS = 60000,	/* … or after this time */
 	RECONNECT_MIN_MS = 50,
 	RECONNECT_MAX_MS = 1000,
-	CLOSE_WAIT_S = 1,
+	CLOSE_WAIT_MS = 1000,
 #ifdef SOUK_SANITIZED
 	STACK = 2 << 20,
 #else
@@ -325,9 +326,9 @@ void rpc_client_ctx_free(struct ctx *x)
 	free(x);
 }
 
-static void *close_peers(void *arg)
+static void close_peers(void *client)
 {
-	struct rpc_client *cl = arg;
+	struct rpc_client *cl = client;
 	size_t i, n = atomic_load(&cl->n_peers);
 	struct ctx *x;
 
@@ -338,23 +339,6 @@ static void *close_peers(void *arg)
 		}
 		nng_close(cl->peers[i]->sock);
 	}
-	return NULL;
-}
-
-/* nng 1.5.2 can hang when a socket closes; then the sockets are left to the end of the process. */
-static bool close_in_time(struct rpc_client *cl)
-{
-	struct timespec until;
-	pthread_t t;
-
-	if (pthread_create(&t, NULL, close_peers, cl))
-		return false;
-	clock_gettime(CLOCK_REALTIME, &until);
-	until.tv_sec += CLOSE_WAIT_S;
-	if (!pthread_timedjoin_np(t, NULL, &until))
-		return true;
-	pthread_detach(t);
-	return false;
 }
 
 void rpc_client_close(struct rpc_client *cl)
@@ -370,7 +354,7 @@ void rpc_client_close(struct rpc_client *cl)
 		pthread_mutex_unlock(&cl->lock);
 		pthread_join(cl->thread, NULL);
 	}
-	if (!close_in_time(cl))
+	if (!close_within(close_peers, cl, CLOSE_WAIT_MS))
 		return;
 	for (i = 0; i < atomic_load(&cl->n_peers); i++) {
 		pthread_mutex_destroy(&cl->peers[i]->lock);

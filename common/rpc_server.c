@@ -10,6 +10,7 @@
 #include <time.h>
 
 #include "common/arena.h"
+#include "common/close_within.h"
 #include "common/log.h"
 #include "common/metrics.h"
 #include "common/rpc_client.h"
@@ -359,41 +360,16 @@ static void join_workers(struct rpc_server *s)
 		pthread_join(s->workers[i].thread, NULL);
 }
 
-static void *close_socket(void *arg)
+static void close_socket(void *server)
 {
-	nng_socket sock = { .id = (uint32_t)(uintptr_t)arg };
-
-	nng_close(sock);
-	return NULL;
+	nng_close(((struct rpc_server *)server)->sock);
 }
 
-/* nng 1.5.2 can hang in nng_close; the process must end all the same. False when it did not come back in time. */
-static bool close_in_time(nng_socket sock)
+static void free_server(struct rpc_server *s)
 {
-	struct timespec until;
-	pthread_t t;
-
-	if (pthread_create(&t, NULL, close_socket, (void *)(uintptr_t)sock.id))
-		return false;
-	clock_gettime(CLOCK_REALTIME, &until);
-	until.tv_sec += CLOSE_WAIT_MS / 1000;
-	if (!pthread_timedjoin_np(t, NULL, &until))
-		return true;
-	pthread_detach(t);
-	return false;
-}
-
-static void stop_now(struct rpc_server *s)
-{
-	bool closed = true;
 	size_t i;
 
-	join_workers(s);
-	if (s->open) {
-		sleep_ms(s->n_workers ? LINGER_MS : 0);
-		closed = close_in_time(s->sock);
-	}
-	for (i = 0; s->workers && closed && i < (size_t)(s->places + 1 + s->places / RESERVE_SHARE); i++) {
+	for (i = 0; s->workers && i < (size_t)(s->places + 1 + s->places / RESERVE_SHARE); i++) {
 		nng_aio_free(s->workers[i].rx);
 		nng_aio_free(s->workers[i].tx);
 		arena_free(s->workers[i].arena);
@@ -403,6 +379,15 @@ static void stop_now(struct rpc_server *s)
 	pthread_mutex_destroy(&s->lock);
 	free(s->workers);
 	free(s);
+}
+
+static void stop_now(struct rpc_server *s)
+{
+	join_workers(s);
+	if (s->open)
+		sleep_ms(s->n_workers ? LINGER_MS : 0);
+	if (!s->open || close_within(close_socket, s, CLOSE_WAIT_MS))
+		free_server(s);
 	trace_export_stop();
 }
 
