@@ -377,6 +377,29 @@ static void users_are_counted_exactly(void **state)
 	free(token);
 }
 
+/* Far from the end some are taken from Redis together; of two gateways no more is had than of one. */
+static void what_is_taken_ahead_counts(void **state)
+{
+	struct gw_conf c = world_conf();
+	char user[40], *token;
+	int64_t begun;
+	int ok, back;
+
+	(void)state;
+	snprintf(user, sizeof user, "usr_ahead%s", run_id);
+	c.limit_user = 100;
+	limited(&c);
+	token = strdup(token_of(user, "ses_l", "shop", NULL, 900));
+	begun = mono_ms();
+	ok = volley(token, false, 1, 10);
+	limited(&c); /* what the first had taken and not used is lost */
+	ok += volley(token, false, 16, 10);
+	back = (int)((mono_ms() - begun) / 600) + 1;
+	if (ok < 100 - 3 || ok > 100 + back)
+		fail_msg("%d of 170 allowed, 100 a minute and %d come back", ok, back);
+	free(token);
+}
+
 static void addresses_are_counted(void **state)
 {
 	struct gw_conf c = world_conf();
@@ -526,6 +549,7 @@ int main(void)
 		cmocka_unit_test(waiters_keep_their_deadline),
 		cmocka_unit_test(sale_windows_shorten_life),
 		cmocka_unit_test(users_are_counted_exactly),
+		cmocka_unit_test(what_is_taken_ahead_counts),
 		cmocka_unit_test(addresses_are_counted),
 		cmocka_unit_test(guarded),
 		cmocka_unit_test(shed),
