@@ -1,4 +1,5 @@
 """More buyers than units, all at once. The large one is `make -f Makefile.ci flash-sale`."""
+# runs alone
 
 from support.buying import Buying
 

@@ -1,4 +1,5 @@
 """The platform as an operator sees it: ready, documented, logged, and back after a kill."""
+# runs alone
 
 import json
 import os

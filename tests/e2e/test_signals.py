@@ -1,5 +1,6 @@
 """What the platform tells about itself: which process emits which figures, which step of a trace is below which, and that
 nothing of what it says holds a secret or a person."""
+# runs alone
 
 import glob
 import json

@@ -63,20 +63,47 @@ add_counts() {
 	done < <(grep '^skip ' "$1")
 }
 
-# run_python LABEL GLOB: each file by itself, so that none can lean on another's state
+# run_python LABEL GLOB: each file by itself, so that none can lean on another's state; two at a time, but for those that
+# say `# runs alone` (they stop daemons or load the whole machine), which come last
 run_python() {
-	local label=$1 file name
+	local label=$1 file pids=() files=() alone=()
 	for file in $2; do
-		name=$(basename "$file" .py)
-		(cd tests && PYTHONPATH="$root/tests" timeout "${PY_TIMEOUT:-300}" /usr/bin/python3 -u support/run_unittest.py "$root/$file") \
-			>"$work/$label-$name.out" 2>&1 &
-		wait_with_progress $! "$work/$label-$name.out" '^(ok|FAIL).*'
-		local code=$?
-		add_counts "$work/$label-$name.out"
-		if ((code != 0)) && ! grep -q '^FAIL' "$work/$label-$name.out"; then
-			fail "$file (exit code $code)" "$work/$label-$name.out"
+		if grep -q '^# runs alone' "$file"; then
+			alone+=("$file")
+			continue
 		fi
+		((${#pids[@]} < ${PY_JOBS:-2})) || end_oldest
+		start_file "$file"
 	done
+	while ((${#pids[@]})); do
+		end_oldest
+	done
+	for file in "${alone[@]}"; do
+		start_file "$file"
+		end_oldest
+	done
+}
+
+# The two below share run_python's lists of what runs.
+start_file() {
+	local out
+	out=$work/$label-$(basename "$1" .py).out
+	(cd tests && PYTHONPATH="$root/tests" timeout "${PY_TIMEOUT:-300}" /usr/bin/python3 -u support/run_unittest.py "$root/$1") \
+		>"$out" 2>&1 &
+	pids+=($!)
+	files+=("$1")
+}
+
+end_oldest() {
+	local file=${files[0]} out code
+	out=$work/$label-$(basename "$file" .py).out
+	wait_with_progress "${pids[0]}" "$out" '^(ok|FAIL).*'
+	code=$?
+	pids=("${pids[@]:1}") files=("${files[@]:1}")
+	add_counts "$out"
+	if ((code != 0)) && ! grep -q '^FAIL' "$out"; then
+		fail "$file (exit code $code)" "$out"
+	fi
 }
 
 # No daemon may have crashed, and no sanitizer may have spoken, whatever the tests thought.

@@ -1,4 +1,5 @@
 """The local platform's supervisor, with stand-ins for the daemons: start, restart, stop, and what it says."""
+# runs alone
 
 import json
 import os
