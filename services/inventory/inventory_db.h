@@ -13,14 +13,15 @@ struct reserve_answer {
 	int32_t ord;
 	const char *outcome; /* ok, known, short, capped, unknown */
 	int64_t available;   /* before this request */
+	int64_t expires_at;  /* of an ok one */
 	const char *state_after;
 	int64_t seq_after;
 	bool moved;
 	const char *vendor_id;
 };
-MUST_CHECK enum err_code inventory_db_reserve_many(struct pg *, struct arena *, const char *variant_id,
-						   const struct reserve_ask *, size_t n, int64_t cap,
-						   struct reserve_answer **rows_r, size_t *n_r, struct err *);
+MUST_CHECK enum err_code inventory_db_reserve_batch(struct pg *, struct arena *, const char *variant_id,
+						    const struct reserve_ask *, size_t n, int64_t cap,
+						    struct reserve_answer **rows_r, size_t *n_r, struct err *);
 
 struct reserve_line_answer {
 	const char *variant_id, *outcome;

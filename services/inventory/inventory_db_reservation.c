@@ -1,23 +1,23 @@
 #include "services/inventory/inventory_db.h"
 
-static const struct pg_col many_cols[] = {
-	PG_COL(reserve_answer, ord),	     PG_COL(reserve_answer, outcome),	PG_COL(reserve_answer, available),
-	PG_COL(reserve_answer, state_after), PG_COL(reserve_answer, seq_after), PG_COL(reserve_answer, moved),
-	PG_COL(reserve_answer, vendor_id),
+static const struct pg_col batch_cols[] = {
+	PG_COL(reserve_answer, ord),	    PG_COL(reserve_answer, outcome),	 PG_COL(reserve_answer, available),
+	PG_COL(reserve_answer, expires_at), PG_COL(reserve_answer, state_after), PG_COL(reserve_answer, seq_after),
+	PG_COL(reserve_answer, moved),	    PG_COL(reserve_answer, vendor_id),
 };
-static const struct pg_stmt reserve_many = {
-	.name = "reserve_many",
-	.sql = "SELECT ord, outcome, available, state_after, seq_after, moved, vendor_id"
-	       " FROM inventory.reserve_many($1, $2::text[], $3::text[], $4::bigint[]::integer[], $5::text[],"
+static const struct pg_stmt reserve_batch = {
+	.name = "reserve_batch",
+	.sql = "SELECT ord, outcome, available, expires_at, state_after, seq_after, moved, vendor_id"
+	       " FROM inventory.reserve_batch($1, $2::text[], $3::text[], $4::bigint[]::integer[], $5::text[],"
 	       " $6::bigint[]::integer[], $7::bigint) ORDER BY ord",
-	.col = many_cols,
-	.ncol = 7,
+	.col = batch_cols,
+	.ncol = 8,
 	.row_size = sizeof(struct reserve_answer),
 };
 
-enum err_code inventory_db_reserve_many(struct pg *pg, struct arena *a, const char *variant_id,
-					const struct reserve_ask *ask, size_t n, int64_t cap,
-					struct reserve_answer **rows_r, size_t *n_r, struct err *e)
+enum err_code inventory_db_reserve_batch(struct pg *pg, struct arena *a, const char *variant_id,
+					 const struct reserve_ask *ask, size_t n, int64_t cap,
+					 struct reserve_answer **rows_r, size_t *n_r, struct err *e)
 {
 	const char **key = arena_alloc(a, n * sizeof(*key));
 	const char **id = arena_alloc(a, n * sizeof(*id));
@@ -32,7 +32,7 @@ enum err_code inventory_db_reserve_many(struct pg *pg, struct arena *a, const ch
 		qty[i] = ask[i].qty;
 		ttl[i] = ask[i].ttl_s;
 	}
-	return pg_rows(pg, &reserve_many,
+	return pg_rows(pg, &reserve_batch,
 		       PG_ARGS(P(variant_id), pg_p_text_array(a, key, n), pg_p_text_array(a, id, n),
 			       pg_p_i64_array(a, qty, n), pg_p_text_array(a, owner, n), pg_p_i64_array(a, ttl, n),
 			       P(cap)),
@@ -211,6 +211,6 @@ enum err_code inventory_db_still_expired(struct pg *pg, struct arena *a, const c
 }
 
 const struct pg_stmt *const inventory_db_reservation_stmts[] = {
-	&reserve_many, &reserve_cart, &reservation, &lines,	    &extend, &finish,
+	&reserve_batch, &reserve_cart, &reservation, &lines,	    &extend, &finish,
 	&line_restock, &operation,    &expired,	    &still_expired, NULL,
 };

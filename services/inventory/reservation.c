@@ -63,7 +63,7 @@ enum err_code reservation_fill(struct call *c, const char *key, Inventory__V1__R
 struct finish_tx {
 	struct call *c;
 	const char *key, *state, *order_id, *reason;
-	const char *outcome;
+	const char *outcome, *id;
 };
 
 static enum err_code finish_tx(struct pg *pg, void *arg, struct err *e)
@@ -78,10 +78,19 @@ static enum err_code finish_tx(struct pg *pg, void *arg, struct err *e)
 	if (n == 0)
 		return err_set(e, E_INTERNAL, "common.internal", "reservation %s has no lines", t->key);
 	t->outcome = rows[0].outcome;
+	t->id = rows[0].reservation_id;
 	for (size_t i = 0; i < n; i++)
 		if (stock_event_put(pg, rows[i].moved, rows[i].variant_id, rows[i].vendor_id, rows[i].state_after,
 				    rows[i].seq_after, e))
 			return e->code;
+	return OK;
+}
+
+static enum err_code finished(const struct finish_tx *t, Inventory__V1__Reservation *out)
+{
+	out->reservation_id = (char *)(uintptr_t)t->id;
+	out->reservation_key = (char *)(uintptr_t)t->key;
+	out->state = (char *)(uintptr_t)t->state;
 	return OK;
 }
 
@@ -109,7 +118,7 @@ static enum err_code inventory_sell(struct call *c, const Inventory__V1__Reserva
 	if (strcmp(t.outcome, "released") == 0 || strcmp(t.outcome, "missing") == 0)
 		return err_set(&c->err, E_CONFLICT, "inventory.reservation_gone", "%s is %s", in->reservation_key,
 			       t.outcome);
-	return reservation_fill(c, in->reservation_key, out);
+	return finished(&t, out);
 }
 
 static enum err_code inventory_release(struct call *c, const Inventory__V1__ReservationRequest *in,
@@ -121,7 +130,7 @@ static enum err_code inventory_release(struct call *c, const Inventory__V1__Rese
 		return c->err.code;
 	if (strcmp(t.outcome, "sold") == 0)
 		return err_set(&c->err, E_CONFLICT, "inventory.reservation_sold", "%s is sold", in->reservation_key);
-	return reservation_fill(c, in->reservation_key, out);
+	return finished(&t, out);
 }
 
 static enum err_code inventory_extend(struct call *c, const Inventory__V1__ReservationRequest *in,

@@ -118,9 +118,9 @@ static enum err_code cart_tx(struct pg *pg, void *arg, struct err *e)
 	return OK;
 }
 
-/* Several variants: the ordinary path. known_r: the key exists already. */
+/* Several variants: the ordinary path. */
 static enum err_code reserve_cart(struct inventory_svc *svc, struct call *c, const struct reserve_ask *ask,
-				  const struct want *want, size_t n, bool *known_r)
+				  const struct want *want, size_t n, Inventory__V1__Reservation *reply)
 {
 	struct cart_tx t = { .svc = svc, .c = c, .ask = *ask, .want = want, .n = n };
 	bool capped = false, bad = false;
@@ -132,29 +132,46 @@ static enum err_code reserve_cart(struct inventory_svc *svc, struct call *c, con
 
 		if (reserve_outcome_parse(t.rows[i].outcome, &out, &c->err))
 			return c->err.code;
-		if (out == RESERVE_KNOWN)
-			return *known_r = true, OK;
-		if (out == RESERVE_OK)
+		if (out == RESERVE_OK || out == RESERVE_KNOWN)
 			continue;
 		refuse_line(c, &want[i], out, t.rows[i].available);
 		bad = true;
 		capped |= out == RESERVE_CAPPED;
 	}
-	return bad ? refused(c, capped) : OK;
+	return bad ? refused(c, capped) : reservation_fill(c, ask->key, reply);
+}
+
+static void answer_new(struct call *c, const struct reserve_ask *ask, const char *variant_id, int64_t expires_at,
+		       Inventory__V1__Reservation *out)
+{
+	Inventory__V1__ReserveLine *l = arena_alloc(c->arena, sizeof(*l));
+
+	inventory__v1__reserve_line__init(l);
+	l->variant_id = (char *)(uintptr_t)variant_id;
+	l->has_qty = true;
+	l->qty = ask->qty;
+	out->reservation_id = arena_strdup(c->arena, ask->id);
+	out->reservation_key = (char *)(uintptr_t)ask->key;
+	out->state = (char *)(uintptr_t)"active";
+	out->has_expires_at = true;
+	out->expires_at = expires_at;
+	out->lines = arena_alloc(c->arena, sizeof(*out->lines));
+	out->lines[out->n_lines++] = l;
 }
 
 static enum err_code reserve_one(struct inventory_svc *svc, struct call *c, const struct reserve_ask *ask,
-				 const struct want *want)
+				 const struct want *want, Inventory__V1__Reservation *out)
 {
-	enum reserve_outcome out;
-	int64_t available;
+	struct reserve_result r;
 
-	if (reserve_queue_run(svc, c, want->variant_id, ask, &out, &available))
+	if (reserve_queue_run(svc, c, want->variant_id, ask, &r))
 		return c->err.code;
-	if (out == RESERVE_OK || out == RESERVE_KNOWN)
-		return OK;
-	refuse_line(c, want, out, available);
-	return refused(c, out == RESERVE_CAPPED);
+	if (r.outcome == RESERVE_KNOWN)
+		return reservation_fill(c, ask->key, out);
+	if (r.outcome == RESERVE_OK)
+		return answer_new(c, ask, want->variant_id, r.expires_at, out), OK;
+	refuse_line(c, want, r.outcome, r.available);
+	return refused(c, r.outcome == RESERVE_CAPPED);
 }
 
 static enum err_code inventory_reserve(struct call *c, const Inventory__V1__ReserveRequest *in,
@@ -163,7 +180,6 @@ static enum err_code inventory_reserve(struct call *c, const Inventory__V1__Rese
 	struct inventory_svc *svc = c->svc;
 	struct want *want = NULL;
 	size_t n = 0;
-	bool known = false;
 	char id[ID_LEN];
 
 	if (call_service(c, "checkout") || want_lines(c, in, &want, &n))
@@ -172,9 +188,7 @@ static enum err_code inventory_reserve(struct call *c, const Inventory__V1__Rese
 	struct reserve_ask ask = { .key = in->reservation_key, .id = id, .owner = in->owner ? in->owner : "",
 				   .qty = (int32_t)want[0].qty, .ttl_s = in->ttl_s };
 
-	if (n == 1 ? reserve_one(svc, c, &ask, &want[0]) : reserve_cart(svc, c, &ask, want, n, &known))
-		return c->err.code;
-	return reservation_fill(c, in->reservation_key, out);
+	return n == 1 ? reserve_one(svc, c, &ask, &want[0], out) : reserve_cart(svc, c, &ask, want, n, out);
 }
 
 static enum err_code inventory_availability(struct call *c, const Inventory__V1__AvailabilityRequest *in,

@@ -20,8 +20,7 @@ struct waiter {
 	enum { WAITING, TAKEN, LEAD, DONE } state;
 	enum err_code code;
 	struct err err;
-	enum reserve_outcome outcome;
-	int64_t available;
+	struct reserve_result result;
 };
 
 /* The variant whose statement is running, and who waits behind it. */
@@ -112,7 +111,7 @@ static enum err_code batch_tx(struct pg *pg, void *arg, struct err *e)
 {
 	struct batch *b = arg;
 
-	if (inventory_db_reserve_many(pg, b->arena, b->variant_id, b->ask, b->n, b->cap, &b->rows, &b->n_rows, e))
+	if (inventory_db_reserve_batch(pg, b->arena, b->variant_id, b->ask, b->n, b->cap, &b->rows, &b->n_rows, e))
 		return e->code;
 	if (b->n_rows != b->n)
 		return err_set(e, E_INTERNAL, "common.internal", "%zu answers for %zu reservations", b->n_rows, b->n);
@@ -132,9 +131,10 @@ static enum err_code batch_run(struct inventory_svc *svc, struct call *c, const 
 	if (call_tx(c, CALL_TX_PLAIN, batch_tx, &b))
 		return c->err.code;
 	for (size_t i = 0; i < n; i++) {
-		if (reserve_outcome_parse(b.rows[i].outcome, &who[i]->outcome, &c->err))
+		if (reserve_outcome_parse(b.rows[i].outcome, &who[i]->result.outcome, &c->err))
 			return c->err.code;
-		who[i]->available = b.rows[i].available;
+		who[i]->result.available = b.rows[i].available;
+		who[i]->result.expires_at = b.rows[i].expires_at;
 	}
 	metric_add(svc->queue->batches, 1);
 	metric_add(svc->queue->requests, (int64_t)n);
@@ -219,7 +219,7 @@ static void wait_turn(struct reserve_queue *q, struct call *c, struct lane *lane
 }
 
 enum err_code reserve_queue_run(struct inventory_svc *svc, struct call *c, const char *variant_id,
-				const struct reserve_ask *ask, enum reserve_outcome *outcome_r, int64_t *available_r)
+				const struct reserve_ask *ask, struct reserve_result *result_r)
 {
 	struct reserve_queue *q = svc->queue;
 	struct waiter w = { .ask = ask, .state = WAITING };
@@ -263,7 +263,6 @@ enum err_code reserve_queue_run(struct inventory_svc *svc, struct call *c, const
 		c->err = w.err;
 		return w.code;
 	}
-	*outcome_r = w.outcome;
-	*available_r = w.available;
+	*result_r = w.result;
 	return OK;
 }

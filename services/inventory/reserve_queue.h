@@ -14,13 +14,18 @@ enum reserve_outcome { RESERVE_OK, RESERVE_KNOWN, RESERVE_SHORT, RESERVE_CAPPED,
 struct reserve_queue *reserve_queue_new(int combine_max);
 void reserve_queue_free(struct reserve_queue *);
 
+struct reserve_result {
+	enum reserve_outcome outcome;
+	int64_t available;  /* what was left when this request was looked at */
+	int64_t expires_at; /* when the outcome is RESERVE_OK */
+};
+
 /*
- * Reserves ask->qty of one variant. available_r: what was left when this request was looked at. An error means that
- * nothing is known to be reserved (E_UNAVAILABLE: ask again with the same key).
+ * Reserves ask->qty of one variant. An error means that nothing is known to be reserved (E_UNAVAILABLE: ask again with
+ * the same key).
  */
 MUST_CHECK enum err_code reserve_queue_run(struct inventory_svc *, struct call *, const char *variant_id,
-					   const struct reserve_ask *ask, enum reserve_outcome *outcome_r,
-					   int64_t *available_r);
+					   const struct reserve_ask *ask, struct reserve_result *result_r);
 
 /* "ok" -> RESERVE_OK …; an unknown word is an error of ours. */
 MUST_CHECK enum err_code reserve_outcome_parse(const char *word, enum reserve_outcome *r, struct err *);
