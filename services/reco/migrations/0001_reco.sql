@@ -50,9 +50,10 @@ CREATE TABLE reco.user_item (
 	last_view_at timestamptz,
 	last_cart_at timestamptz,
 	last_buy_at  timestamptz,
+	visitor      boolean NOT NULL, -- the subject is a session: forgotten after a month
 	PRIMARY KEY (subject, product_id)
 ) WITH (fillfactor = 80);
-CREATE INDEX user_item_last ON reco.user_item (last_at); -- visitors are forgotten
+CREATE INDEX user_item_visitor ON reco.user_item (last_at) WHERE visitor;
 
 -- Of one product and one day (UTC); counted behind the watermark.
 CREATE TABLE reco.item_day (
@@ -83,10 +84,10 @@ LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
 	SELECT power(2.0::double precision, extract(epoch FROM t - '2026-01-01 00:00:00+00'::timestamptz)::double precision
 		/ 5184000.0)
 $$;
--- What an event says about liking: a view 1, into the cart 3, a purchase 5, a good rating 3; a bad one takes away.
+-- What an event says about liking: a view 1, a click half, into the cart 3, a purchase 5, a good rating 3; a bad one takes away.
 CREATE FUNCTION reco.liking(kind smallint, rating smallint) RETURNS double precision
 LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
-	SELECT CASE kind WHEN 1 THEN 1.0 WHEN 2 THEN 1.0 WHEN 4 THEN 3.0 WHEN 5 THEN 5.0 WHEN 7 THEN -5.0
+	SELECT CASE kind WHEN 1 THEN 1.0 WHEN 2 THEN 0.5 WHEN 4 THEN 3.0 WHEN 5 THEN 5.0 WHEN 7 THEN -5.0
 		WHEN 6 THEN CASE WHEN rating >= 4 THEN 3.0 WHEN rating <= 2 THEN -3.0 ELSE 0.0 END
 		ELSE 0.0 END::double precision
 $$;
