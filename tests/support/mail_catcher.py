@@ -39,7 +39,7 @@ KEEP = 20000
 
 
 class Store:
-    """The mails on disk and what is known of them in memory."""
+    """The mails on disk and what is known of them in memory: a mail is taken apart when somebody reads it."""
 
     def __init__(self, folder):
         self.new = os.path.join(folder, "new")
@@ -51,9 +51,7 @@ class Store:
         self.mails = []
         self.fault = None
         for name in sorted(os.listdir(self.new)):
-            with open(os.path.join(self.new, name), "rb") as f:
-                raw = f.read()
-            self.mails.append(describe(name, raw, None, None))
+            self.mails.append(describe(name, self.bytes_of(name), None, None))
 
     def add(self, raw, sender, rcpts):
         with self.cond:
@@ -65,7 +63,7 @@ class Store:
             f.write(raw)
         os.rename(os.path.join(self.tmp, name), os.path.join(self.new, name))
         with self.cond:
-            self.mails.append(describe(name, raw, sender, rcpts))
+            self.mails.append({"id": name, "from": sender, "to": list(rcpts)})
             while len(self.mails) > KEEP:
                 os.unlink(os.path.join(self.new, self.mails.pop(0)["id"]))
             self.cond.notify_all()
@@ -82,12 +80,21 @@ class Store:
             fault["times"] = fault.get("times", 1) - 1
             return int(fault.get("code", 451))
 
-    def find(self, to=None, subject=None, since=None):
-        found = [m for m in self.mails
-                 if (not to or to.lower() in (x.lower() for x in m["to"]))
-                 and (not subject or subject.lower() in m["subject"].lower())
-                 and (not since or m["id"] > since)]
-        return found[::-1]
+    def find(self, to=None, subject=None, since=None, limit=KEEP):
+        """Newest first."""
+        found = []
+        for m in reversed(self.mails):
+            if len(found) == limit or (since and m["id"] <= since):
+                break
+            if (not to or to.lower() in (x.lower() for x in m["to"])) and \
+                    (not subject or subject.lower() in self.whole(m)["subject"].lower()):
+                found.append(self.whole(m))
+        return found
+
+    def whole(self, mail):
+        if "subject" not in mail:
+            mail.update(describe(mail["id"], self.bytes_of(mail["id"]), mail["from"], mail["to"]))
+        return mail
 
     def wait(self, count, ms, **query):
         deadline = time.monotonic() + ms / 1000
@@ -103,6 +110,9 @@ class Store:
         with self.cond:
             if not any(m["id"] == name for m in self.mails):
                 return None
+        return self.bytes_of(name)
+
+    def bytes_of(self, name):
         with open(os.path.join(self.new, name), "rb") as f:
             return f.read()
 
@@ -175,9 +185,10 @@ class Web(BaseHTTPRequestHandler):
         if url.path == "/":
             return self.answer(200, self.page(), "text/html")
         if url.path == "/api/messages":
-            found = self.store.wait(int(query.get("count", 1)), min(int(query.get("wait", 0)), 60000),
-                                    to=query.get("to"), subject=query.get("subject"), since=query.get("since"))
-            return self.answer(200, json.dumps({"data": found[:int(query.get("limit", 100))]}))
+            count, limit = int(query.get("count", 1)), int(query.get("limit", 100))
+            found = self.store.wait(count, min(int(query.get("wait", 0)), 60000), to=query.get("to"),
+                                    subject=query.get("subject"), since=query.get("since"), limit=max(count, limit))
+            return self.answer(200, json.dumps({"data": found[:limit]}))
         if len(part) in (3, 4) and part[:2] == ["api", "messages"] or len(part) == 2 and part[0] == "m":
             name = part[1] if part[0] == "m" else part[2]
             raw = self.store.raw(name)
@@ -210,7 +221,7 @@ class Web(BaseHTTPRequestHandler):
 
     def page(self):
         with self.store.cond:
-            found = self.store.find()[:200]
+            found = self.store.find(limit=200)
         rows = "".join(
             f"<tr><td>{time.strftime('%H:%M:%S', time.gmtime(m['received_at'] / 1000))}<td>{html.escape(', '.join(m['to']))}"
             f"<td><a href='/m/{m['id']}'>{html.escape(m['subject'] or '(no subject)')}</a>" for m in found)
