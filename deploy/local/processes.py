@@ -152,6 +152,11 @@ def identity_env(s):
 EXTRA = {"catalog": catalog_env, "checkout": checkout_env, "notify": notify_env, "identity": identity_env}
 
 
+# What checkout has a use for, as docs/operations.md tells who sets up an endpoint at the real provider.
+PAY_EVENTS = ("payment_intent.amount_capturable_updated,payment_intent.succeeded,payment_intent.canceled,"
+              "payment_intent.payment_failed,charge.dispute.created,charge.refund.updated,refund.updated,refund.failed")
+
+
 def sandbox_env(s):
     return {
         "SANDBOX_LISTEN": f"127.0.0.1:{s.ports['sandbox']}",
@@ -159,6 +164,7 @@ def sandbox_env(s):
         "SANDBOX_SECRET_KEY": s.secret("pay_secret_key", "sk_test_"),
         "SANDBOX_PUBLISHABLE_KEY": s.secret("pay_publishable_key", "pk_test_"),
         "SANDBOX_WEBHOOK_URL": f"http://127.0.0.1:{s.ports['http']}/api/webhooks/stripe",
+        "SANDBOX_WEBHOOK_EVENTS": PAY_EVENTS,
         "SANDBOX_WEBHOOK_SECRET": s.secret("pay_webhook_secret", "whsec_"),
         "SANDBOX_STATE_FILE": os.path.join(s.run_dir, "sandbox.journal"),
     }

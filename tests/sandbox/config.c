@@ -86,6 +86,7 @@ bool config_load(struct config *c, char *why, size_t why_len)
 		!TEXT(publishable_key, "SANDBOX_PUBLISHABLE_KEY", "pk_test_souk") ||
 		!TEXT(public_url, "SANDBOX_PUBLIC_URL", "") ||
 		!TEXT(webhook_url, "SANDBOX_WEBHOOK_URL", "") ||
+		!TEXT(webhook_events, "SANDBOX_WEBHOOK_EVENTS", "*") ||
 		!TEXT(webhook_secret, "SANDBOX_WEBHOOK_SECRET", "whsec_souk") ||
 		!TEXT(webhook_old_secret, "SANDBOX_WEBHOOK_OLD_SECRET", "whsec_souk_old") ||
 		!TEXT(state_file, "SANDBOX_STATE_FILE", ""))

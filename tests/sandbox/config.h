@@ -15,6 +15,8 @@ struct config {
 	char public_url[256];	  /* SANDBOX_PUBLIC_URL: base of redirect URLs; empty: the request's
 				     Host */
 	char webhook_url[512];	  /* SANDBOX_WEBHOOK_URL; empty: events are only listed */
+	char webhook_events[1024]; /* SANDBOX_WEBHOOK_EVENTS: the types the endpoint is subscribed to,
+				      comma list; "*" is all */
 	char webhook_secret[128]; /* SANDBOX_WEBHOOK_SECRET */
 	char webhook_old_secret[128]; /* SANDBOX_WEBHOOK_OLD_SECRET: second signature of the
 					 two_secrets fault */

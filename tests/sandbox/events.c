@@ -59,10 +59,26 @@ static struct event *keep(struct sandbox *sb, json_t *body, const char *id, cons
 	return e;
 }
 
+static bool subscribed(const char *list, const char *type)
+{
+	size_t len = strlen(type);
+	const char *p;
+
+	if (!strcmp(list, "*"))
+		return true;
+	for (p = strstr(list, type); p; p = strstr(p + len, type))
+		if ((p == list || p[-1] == ',') && (!p[len] || p[len] == ','))
+			return true;
+	return false;
+}
+
 static void send_it(struct sandbox *sb, struct event *e)
 {
-	struct hook_plan plan = faults_hook(&sb->faults, e->type, e->object, &sb->stats.fired);
+	struct hook_plan plan;
 
+	if (!subscribed(sb->conf.webhook_events, e->type))
+		return;
+	plan = faults_hook(&sb->faults, e->type, e->object, &sb->stats.fired);
 	webhooks_queue(sb, e, &plan);
 }
 

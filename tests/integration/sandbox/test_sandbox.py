@@ -728,6 +728,17 @@ class State(unittest.TestCase):
             self.assertEqual(sb.stop(), 0)
         hooks.close()
 
+    def test_only_subscribed_events_are_sent(self):
+        hooks = Receiver()
+        sb = Sandbox(SANDBOX_WEBHOOK_URL=hooks.url,
+                     SANDBOX_WEBHOOK_EVENTS="payment_intent.succeeded,payment_intent.created.not,refund.failed")
+        pi = sb.create().json["id"]
+        sb.confirm(pi)
+        hooks.wait(1)
+        self.assertEqual(hooks.types(pi), ["payment_intent.succeeded"])
+        self.assertEqual(sb.stop(), 0)
+        hooks.close()
+
     def test_seed_repeats_ids(self):
         runs = []
         for _ in range(2):
