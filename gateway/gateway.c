@@ -35,6 +35,7 @@ const struct conf_key gateway_keys[] = {
 	PEER(4, "CHECKOUT", "7005", "7105"),
 	PEER(5, "NOTIFY", "7008", "7108"),
 	PEER(6, "SEARCH", "7006", "7106"),
+	PEER(7, "RECO", "7007", "7107"),
 	CONF(gw_conf, threads, "GATEWAY_THREADS", "128", 2, 4096, 0, "connections served at once"),
 	CONF(gw_conf, conns_per_addr, "GATEWAY_CONNS_PER_ADDR", "112", 0, 4096, 0,
 	     "connections of one address; 0: no limit; trusted proxies are exempt"),

@@ -8,6 +8,7 @@
 #include "identity.pb-c.h"
 #include "inventory.pb-c.h"
 #include "notify.pb-c.h"
+#include "reco.pb-c.h"
 #include "search.pb-c.h"
 
 const struct route_service gateway_services[] = {
@@ -18,6 +19,7 @@ const struct route_service gateway_services[] = {
 	{ "checkout", &checkout__v1__checkout__descriptor, checkout_routes },
 	{ "notify", &notify__v1__notify__descriptor, notify_routes },
 	{ "search", &search__v1__search__descriptor, search_routes },
+	{ "reco", &reco__v1__reco__descriptor, reco_routes },
 	{ "gateway", &common__v1__node__descriptor, platform_routes }, /* itself, and the Node service of the others */
 	{ 0 }
 };

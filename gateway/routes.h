@@ -19,6 +19,7 @@ extern const struct route cart_routes[];
 extern const struct route checkout_routes[];
 extern const struct route notify_routes[];
 extern const struct route search_routes[];
+extern const struct route reco_routes[];
 extern const struct route platform_routes[];
 
 #endif

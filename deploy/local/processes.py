@@ -149,7 +149,11 @@ def identity_env(s):
     return {"IDENTITY_ARGON2_MEMORY_KIB": "8192", "IDENTITY_ARGON2_PASSES": "1"} if s.testing else {}
 
 
-EXTRA = {"catalog": catalog_env, "checkout": checkout_env, "notify": notify_env, "identity": identity_env}
+def reco_env(s):
+    return {"RECO_MODEL_DIR": os.path.join(s.run_dir, "models")}
+
+
+EXTRA = {"catalog": catalog_env, "checkout": checkout_env, "notify": notify_env, "identity": identity_env, "reco": reco_env}
 
 
 # What checkout has a use for, as docs/operations.md tells who sets up an endpoint at the real provider.

@@ -8,8 +8,9 @@ static const struct pg_col export_cols[] = {
 	PG_COL(export_row, availability), PG_COL(export_row, prices),	   PG_COL(export_row, image_key),
 	PG_COL(export_row, rating_x100), PG_COL(export_row, rating_count), PG_COL(export_row, sold_30d),
 	PG_COL(export_row, published_at), PG_COL(export_row, version),	   PG_COL(export_row, visible),
+	PG_COL(export_row, variants),
 };
-#define EXPORT_ROW .col = export_cols, .ncol = 21, .row_size = sizeof(struct export_row)
+#define EXPORT_ROW .col = export_cols, .ncol = 22, .row_size = sizeof(struct export_row)
 #define EXPORT_COLUMNS                                                                             \
 	"p.id, p.slug, p.title, p.description, p.brand, p.vendor_id, v.name AS vendor_name,"       \
 	" v.slug AS vendor_slug, p.attributes,"                                                    \
@@ -25,7 +26,9 @@ static const struct pg_col export_cols[] = {
 	" (SELECT m.key FROM catalog.media m WHERE m.product_id = p.id ORDER BY m.position, m.id LIMIT 1) AS image_key," \
 	" CASE WHEN p.rating_count > 0 THEN (p.rating_sum * 100 / p.rating_count)::integer ELSE 0 END AS rating_x100," \
 	" p.rating_count, p.sold_30d, coalesce((extract(epoch FROM p.published_at) * 1000)::bigint, 0) AS published_at," \
-	" p.version, p.status = 'published' AND v.status = 'approved' AS visible"                  \
+	" p.version, p.status = 'published' AND v.status = 'approved' AS visible,"                 \
+	" coalesce((SELECT string_agg(k.id, chr(31)) FROM catalog.variant k"                       \
+	" WHERE k.product_id = p.id AND k.active), '') AS variants"                                \
 	" FROM catalog.product p JOIN catalog.vendor v ON v.id = p.vendor_id"
 
 static const struct pg_stmt export_ids = {

@@ -14,6 +14,7 @@ struct export_row {
 	int32_t rating_x100, rating_count, sold_30d;
 	int64_t published_at, version;
 	bool visible;
+	const char *variants; /* ids of those that are sold */
 };
 /* Of any status but deleted; in no order. */
 MUST_CHECK enum err_code catalog_db_export_ids(struct pg *, struct arena *, const char *const *ids, size_t n_ids,

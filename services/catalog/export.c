@@ -108,6 +108,7 @@ static Catalog__V1__ExportedProduct *exported(struct arena *a, const struct expo
 	m->version = r->version;
 	m->image_key = (char *)r->image_key;
 	m->visible = r->visible;
+	m->variant_ids = items(a, r->variants, "\x1f", &m->n_variant_ids);
 	return m;
 }
 

@@ -3,6 +3,7 @@
 #include "common/check.h"
 #include "common/timeutil.h"
 #include "services/identity/identity_db.h"
+#include "services/identity/notice.h"
 #include "services/identity/reply.h"
 
 RPC_HANDLER(identity_consent_list, Identity__V1__ConsentsRequest, Identity__V1__ConsentsReply)
@@ -32,15 +33,16 @@ void consent_check(struct call *c, Identity__V1__ConsentChoice *const *choices, 
 		check_choice(c, choices[i]->purpose, choices[i]->has_granted, choices[i]->version);
 }
 
-enum err_code consent_store(struct pg *pg, const char *user_id, Identity__V1__ConsentChoice *const *choices, size_t n,
-			    struct err *e)
+enum err_code consent_store(struct pg *pg, struct arena *a, const char *user_id,
+			    Identity__V1__ConsentChoice *const *choices, size_t n, struct err *e)
 {
 	char id[ID_LEN];
 
 	for (size_t i = 0; i < n; i++) {
 		id_new("cns", id);
 		if (identity_db_consent_add(pg, id, user_id, choices[i]->purpose, choices[i]->granted, choices[i]->version,
-					    e))
+					    e) ||
+		    notice_consent(pg, a, user_id, choices[i]->purpose, choices[i]->granted, e))
 			return e->code;
 	}
 	return OK;
@@ -92,7 +94,7 @@ static enum err_code store(struct pg *pg, void *arg, struct err *e)
 	struct decision *d = arg;
 	Identity__V1__ConsentChoice *one = &d->choice;
 
-	return consent_store(pg, d->c->who.user_id, &one, 1, e);
+	return consent_store(pg, d->c->arena, d->c->who.user_id, &one, 1, e);
 }
 
 static enum err_code identity_consent_put(struct call *c, const Identity__V1__PutConsentRequest *in,

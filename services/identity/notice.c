@@ -37,6 +37,18 @@ enum err_code notice_erased(struct pg *pg, struct arena *a, const char *user_id,
 	return identity_db_event(pg, a, user_id, "user.erased", &msg.base, e);
 }
 
+enum err_code notice_consent(struct pg *pg, struct arena *a, const char *user_id, const char *purpose, bool granted,
+			     struct err *e)
+{
+	Events__V1__ConsentChanged msg = EVENTS__V1__CONSENT_CHANGED__INIT;
+
+	msg.user_id = text(a, user_id);
+	msg.purpose = text(a, purpose);
+	msg.has_granted = true;
+	msg.granted = granted;
+	return identity_db_event(pg, a, user_id, "user.consent_changed", &msg.base, e);
+}
+
 enum err_code notice_link(struct pg *pg, struct arena *a, const char *user_id, const char *kind, const char *link_id,
 			  struct err *e)
 {

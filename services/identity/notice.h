@@ -10,6 +10,9 @@ MUST_CHECK enum err_code notice_security(struct pg *, struct arena *, const char
 MUST_CHECK enum err_code notice_registered(struct pg *, struct arena *, const char *user_id, const char *locale,
 					   struct err *);
 MUST_CHECK enum err_code notice_erased(struct pg *, struct arena *, const char *user_id, struct err *);
+/* user.consent_changed */
+MUST_CHECK enum err_code notice_consent(struct pg *, struct arena *, const char *user_id, const char *purpose,
+					bool granted, struct err *);
 /* kind verify_email or password_reset: user.verification_requested or user.password_reset_requested */
 MUST_CHECK enum err_code notice_link(struct pg *, struct arena *, const char *user_id, const char *kind,
 				     const char *link_id, struct err *);

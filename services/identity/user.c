@@ -35,7 +35,7 @@ static enum err_code store_registration(struct pg *pg, void *arg, struct err *e)
 		return e->code;
 	if (!added)
 		return email_tell_owner(r->c, pg, r->account.email_index, e);
-	if (consent_store(pg, r->account.id, r->in->consents, r->in->n_consents, e) ||
+	if (consent_store(pg, r->c->arena, r->account.id, r->in->consents, r->in->n_consents, e) ||
 	    notice_registered(pg, r->c->arena, r->account.id, r->account.locale, e))
 		return e->code;
 	return link_send(r->c, pg, r->account.id, "verify_email", e);

@@ -37,7 +37,8 @@ struct reco_svc {
 };
 
 extern const struct rpc_method reco_collect_methods[]; /* collect.c */
-extern const struct rpc_method reco_admin_methods[];   /* admin.c: import, status, pins */
+extern const struct rpc_method reco_import_methods[];  /* import.c */
+extern const struct rpc_method reco_admin_methods[];   /* admin.c: status, pins */
 extern const struct rpc_method reco_model_methods[];   /* model.c */
 extern const struct rpc_method reco_serve_methods[];   /* serve.c: Recommend, GetReport, GetReportPlot */
 

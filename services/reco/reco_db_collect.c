@@ -26,7 +26,7 @@ static const struct pg_stmt event_put = {
 	       " WHERE $13::integer <> 1 OR x.key IN (SELECT fresh.key FROM fresh) ON CONFLICT DO NOTHING"
 	       " RETURNING ts, kind, user_id, session_id, product_id, rating),"
 	       " liked AS (INSERT INTO reco.user_item AS f (subject, product_id, n_view, n_cart, n_buy, rating, w, first_at,"
-	       " last_at, last_view_at, last_cart_at, last_buy_at)"
+	       " last_at, last_view_at, last_cart_at, last_buy_at, visitor)"
 	       " SELECT " SUBJECT ", product_id, count(*) FILTER (WHERE kind = 1), count(*) FILTER (WHERE kind = 4),"
 	       " count(*) FILTER (WHERE kind = 5) - count(*) FILTER (WHERE kind = 7),"
 	       " max(rating) FILTER (WHERE kind = 6), sum(reco.liking(kind, rating) * reco.growth(ts)), min(ts), max(ts),"

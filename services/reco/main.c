@@ -1,0 +1,121 @@
+#include <stdlib.h>
+
+#include "common/conf.h"
+#include "common/rpc_server.h"
+#include "common/service.h"
+#include "services/reco/reco.h"
+#include "services/reco/visitors.h"
+
+extern const struct migration reco_migrations[];
+
+static const struct conf_key reco_keys[] = {
+	DAEMON_KEYS(reco_conf, "RECO", "7007", "7107", "7207"),
+	CONF(reco_conf, identity_url, "IDENTITY_URL", "tcp://127.0.0.1:7001", 0, 0, 0, "where identity serves"),
+	CONF(reco_conf, identity_bell_url, "IDENTITY_BELL_URL", "tcp://127.0.0.1:7101", 0, 0, 0, "identity's doorbell"),
+	CONF(reco_conf, catalog_url, "CATALOG_URL", "tcp://127.0.0.1:7002", 0, 0, 0, "where catalog serves"),
+	CONF(reco_conf, catalog_bell_url, "CATALOG_BELL_URL", "tcp://127.0.0.1:7102", 0, 0, 0, "catalog's doorbell"),
+	CONF(reco_conf, inventory_url, "INVENTORY_URL", "tcp://127.0.0.1:7003", 0, 0, 0, "where inventory serves"),
+	CONF(reco_conf, inventory_bell_url, "INVENTORY_BELL_URL", "tcp://127.0.0.1:7103", 0, 0, 0,
+	     "inventory's doorbell"),
+	CONF(reco_conf, cart_url, "CART_URL", "tcp://127.0.0.1:7004", 0, 0, 0, "where cart serves"),
+	CONF(reco_conf, cart_bell_url, "CART_BELL_URL", "tcp://127.0.0.1:7104", 0, 0, 0, "cart's doorbell"),
+	CONF(reco_conf, checkout_url, "CHECKOUT_URL", "tcp://127.0.0.1:7005", 0, 0, 0, "where checkout serves"),
+	CONF(reco_conf, checkout_bell_url, "CHECKOUT_BELL_URL", "tcp://127.0.0.1:7105", 0, 0, 0, "checkout's doorbell"),
+	CONF_ENUM(reco_conf, consent, "RECO_CONSENT", "opt_out", "opt_out|opt_in", 0,
+		  "opt_in: nobody signed in has a profile before agreeing to personalisation"),
+	CONF(reco_conf, model_dir, "RECO_MODEL_DIR", "/var/lib/souk/models", 1, 500, CONF_REQUIRED,
+	     "folder of the trained models, shared by all replicas"),
+	CONF(reco_conf, keep_months, "RECO_KEEP_MONTHS", "25", 0, 600, 0, "how long events are kept, months; 0: for ever"),
+	CONF(reco_conf, visitor_events, "RECO_VISITOR_EVENTS", "1000", 1, 1000000, 0,
+	     "views, clicks and additions to the cart of one visitor in an hour (impressions: ten times as many); more are"
+	     " dropped"),
+	CONF(reco_conf, cache_s, "RECO_CACHE_S", "3600", 0, 86400, 0, "life of a cached answer, s; 0: none"),
+	CONF(reco_conf, retrain_h, "RECO_RETRAIN_H", "24", 0, 720, 0, "hours between trainings; 0: only when told to"),
+	CONF_END,
+};
+
+struct peers {
+	struct rpc_client *identity, *catalog, *inventory, *cart, *checkout;
+};
+
+static enum err_code open_peers(const struct reco_conf *conf, const struct rpc_keys *keys, struct peers *p, struct err *e)
+{
+	if (rpc_client_open("reco", "identity", conf->identity_url, conf->d.resolve_ms, keys, &p->identity, e) ||
+	    rpc_client_open("reco", "catalog", conf->catalog_url, conf->d.resolve_ms, keys, &p->catalog, e) ||
+	    rpc_client_open("reco", "inventory", conf->inventory_url, conf->d.resolve_ms, keys, &p->inventory, e) ||
+	    rpc_client_open("reco", "cart", conf->cart_url, conf->d.resolve_ms, keys, &p->cart, e))
+		return e->code;
+	return rpc_client_open("reco", "checkout", conf->checkout_url, conf->d.resolve_ms, keys, &p->checkout, e);
+}
+
+static void close_peers(struct peers *p)
+{
+	rpc_client_close(p->identity);
+	rpc_client_close(p->catalog);
+	rpc_client_close(p->inventory);
+	rpc_client_close(p->cart);
+	rpc_client_close(p->checkout);
+}
+
+static int serve(const struct reco_conf *conf)
+{
+	struct reco_svc svc = { .conf = conf };
+	struct service base = { 0 };
+	struct peers peers = { 0 };
+	struct rpc_server *server = NULL;
+	struct inbox *inbox = NULL;
+	struct timers *timers = NULL;
+	struct err e = { 0 };
+
+	if (service_open(&conf->d, "reco", reco_migrations, reco_stmts, &base, &e))
+		return daemon_fail(&e);
+	svc.pool = base.pool;
+	svc.visitors = visitors_new();
+	if (cache_open(conf->d.redis_url, 4, 200, &svc.cache, &e) || open_peers(conf, base.keys, &peers, &e))
+		return daemon_fail(&e);
+	svc.catalog = peers.catalog;
+	svc.inventory = peers.inventory;
+	struct inbox_source sources[] = { { "catalog", peers.catalog, conf->catalog_bell_url },
+					  { "inventory", peers.inventory, conf->inventory_bell_url },
+					  { "cart", peers.cart, conf->cart_bell_url },
+					  { "checkout", peers.checkout, conf->checkout_bell_url },
+					  { "identity", peers.identity, conf->identity_bell_url },
+					  { 0 } };
+	const struct inbox_conf in = { .consumer = "reco", .pool = svc.pool, .handlers = reco_inbox, .svc = &svc,
+				       .sources = sources, .poll_ms = 500, .lease_s = 10 };
+
+	if (rpc_server_start(&conf->d, "reco", reco_services, base.keys, svc.pool, &svc, &server, &e) ||
+	    inbox_start(&in, &inbox, &e) || timers_start(reco_jobs, svc.pool, &svc, &timers, &e))
+		return daemon_fail(&e);
+	daemon_ready();
+	(void)daemon_wait_stop();
+	rpc_server_stop(server);
+	inbox_stop(inbox);
+	timers_stop(timers);
+	close_peers(&peers);
+	cache_close(svc.cache);
+	service_close(&base);
+	visitors_free(svc.visitors);
+	return daemon_end();
+}
+
+int main(int argc, char **argv)
+{
+	struct reco_conf conf = { 0 };
+	struct err e = { 0 };
+	enum daemon_mode mode = daemon_init("reco", argc, argv);
+
+	if (conf_load(reco_keys, &conf, &e))
+		return daemon_fail(&e);
+	if (mode == DAEMON_PRINT_CONFIG)
+		return conf_print(reco_keys, &conf), EXIT_SUCCESS;
+	if (daemon_apply(&conf.d, &e))
+		return daemon_fail(&e);
+	if (mode == DAEMON_HEALTH)
+		return rpc_health(&conf.d, "reco");
+	if (mode == DAEMON_MIGRATE)
+		return migrate_run(daemon_migrate_dsn(&conf.d), "reco", reco_migrations, &e) ? daemon_fail(&e) : EXIT_SUCCESS;
+	if (mode == DAEMON_CHECK)
+		return service_check(&conf.d, "reco", reco_migrations, reco_stmts, &e) ? daemon_fail(&e) : EXIT_SUCCESS;
+	return serve(&conf);
+}

@@ -1,0 +1,25 @@
+/* The tables that main and the tests share. */
+#include "reco.pb-c.h"
+#include "services/reco/catalogue.h"
+#include "services/reco/job.h"
+#include "services/reco/reco.h"
+#include "services/reco/reco_db_admin.h"
+#include "services/reco/reco_db_catalogue.h"
+#include "services/reco/reco_db_collect.h"
+#include "services/reco/reco_db_features.h"
+
+const struct pg_stmt *const *const reco_stmts[] = { reco_db_collect_stmts, reco_db_features_stmts,
+						    reco_db_catalogue_stmts, reco_db_admin_stmts, NULL };
+
+static const struct rpc_method *const tables[] = { reco_collect_methods, reco_import_methods, reco_admin_methods,
+						   reco_model_methods,	 reco_serve_methods,  NULL };
+const struct rpc_service reco_services[] = { { &reco__v1__reco__descriptor, tables }, { 0 } };
+
+const struct timer_job reco_jobs[] = {
+	{ "count", 1000, true, job_count },
+	{ "changes", 200, true, catalogue_changes },
+	{ "fill", 500, true, catalogue_fill },
+	{ "months", 3600000, true, job_months },
+	{ "sweep", 60000, true, job_sweep },
+	{ 0 },
+};
