@@ -13,13 +13,14 @@
 
 #define ROWS_MAX 5000
 #define ERRORS_MAX 10
+#define REQUEST_MAX ((1 << 20) - 4096)
 #define MONTH_MS (31 * 86400000LL)
 #define EARLIEST_MS 631152000000LL /* 1990 */
 
 RPC_HANDLER(reco_import_history, Reco__V1__ImportHistoryRequest, Reco__V1__ImportHistoryReply)
 
 const struct rpc_method reco_import_methods[] = {
-	{ "ImportHistory", reco_import_history_, RPC_WRITE, 1 << 20 },
+	{ "ImportHistory", reco_import_history_, RPC_WRITE, REQUEST_MAX },
 	{ 0 },
 };
 
