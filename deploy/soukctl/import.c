@@ -1,4 +1,5 @@
 /* soukctl import: a vendor's bulk import through the REST surface, with a bar that follows its status. */
+#include "session.h"
 #include "soukctl.h"
 
 #include <errno.h>
@@ -9,28 +10,17 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
-#include <termios.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "common/buf.h"
-#include "common/conf.h"
 #include "common/crypto.h"
-#include "common/httpc.h"
-#include "common/timeutil.h"
 
-enum { REPLY_MAX = 1 << 20, POLL_MS = 300, UPLOAD_MS = 30 * 60 * 1000 };
+enum { POLL_MS = 300, UPLOAD_MS = 30 * 60 * 1000 };
 
 struct opts {
 	const char *url, *email, *vendor_id, *format, *policy, *currency, *category_attribute, *name, *file;
 	bool publish;
-};
-
-struct session {
-	struct httpc *http;
-	struct arena *arena;
-	const char *url;
-	char bearer[4096];
 };
 
 static int usage(void)
@@ -46,140 +36,6 @@ static int usage(void)
 		"  --name TEXT              for the list of imports\n"
 		"The password is read from SOUK_PASSWORD, the file SOUK_PASSWORD_FILE, or the terminal.\n");
 	return 2;
-}
-
-static int complain(const char *what, const char *why)
-{
-	fprintf(stderr, "soukctl: %s: %s\n", what, why);
-	return 1;
-}
-
-/* ---- the password never appears on a command line ---- */
-
-static bool ask_password(char *out, size_t cap)
-{
-	struct termios was, quiet;
-	FILE *tty = fopen("/dev/tty", "r+");
-
-	if (!tty)
-		return false;
-	fputs("password: ", tty);
-	fflush(tty);
-	bool hidden = tcgetattr(fileno(tty), &was) == 0;
-	if (hidden) {
-		quiet = was;
-		quiet.c_lflag &= ~(tcflag_t)ECHO;
-		(void)tcsetattr(fileno(tty), TCSAFLUSH, &quiet);
-	}
-	bool got = fgets(out, (int)cap, tty) != NULL;
-	if (hidden)
-		(void)tcsetattr(fileno(tty), TCSAFLUSH, &was);
-	fputs("\n", tty);
-	fclose(tty);
-	if (got)
-		out[strcspn(out, "\r\n")] = '\0';
-	return got && *out;
-}
-
-static bool find_password(char *out, size_t cap)
-{
-	const char *text = getenv("SOUK_PASSWORD"), *path = getenv("SOUK_PASSWORD_FILE");
-
-	if (text && *text && strlen(text) < cap) {
-		memcpy(out, text, strlen(text) + 1);
-		return true;
-	}
-	if (path && *path) {
-		struct err e = { 0 };
-		char *read = NULL;
-		size_t n = 0;
-		bool ok = !conf_read_file(path, &read, &n, &e) && n > 0 && n < cap;
-		if (ok)
-			memcpy(out, read, n + 1);
-		free(read);
-		return ok;
-	}
-	return ask_password(out, cap);
-}
-
-/* ---- requests ---- */
-
-static void json_add(struct buf *b, const char *key, const char *value)
-{
-	buf_fmt(b, "%s\"%s\":\"", b->len > 1 ? "," : "", key);
-	for (; *value; value++) {
-		if (*value == '"' || *value == '\\')
-			buf_fmt(b, "\\%c", *value);
-		else if ((unsigned char)*value < 0x20)
-			buf_fmt(b, "\\u%04x", (unsigned char)*value);
-		else
-			buf_add(b, value, 1);
-	}
-	buf_str(b, "\"");
-}
-
-static void query_add(struct buf *b, const char *key, const char *value)
-{
-	if (!value)
-		return;
-	buf_fmt(b, "%s%s=", strchr(b->data, '?') ? "&" : "?", key);
-	for (; *value; value++) {
-		if (strchr("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_.~", *value))
-			buf_add(b, value, 1);
-		else
-			buf_fmt(b, "%%%02X", (unsigned char)*value);
-	}
-}
-
-/* 0 and the reply's text for a 2xx; else the one line of the error body. */
-static int request(struct session *s, const char *method, const char *path, const char *const *headers,
-		   struct pg_bytes body, int64_t timeout_ms, const char **text_r)
-{
-	struct err e = { 0 };
-	struct httpc_reply reply = { 0 };
-	char *url = arena_printf(s->arena, "%s%s", s->url, path);
-	const struct httpc_request rq = { .method = method, .url = url, .headers = headers, .body = body,
-					  .timeout_ms = timeout_ms, .max_reply = REPLY_MAX };
-
-	if (httpc_do(s->http, &rq, s->arena, &reply, &e))
-		return complain(url, e.msg);
-	*text_r = reply.body.data ? reply.body.data : "";
-	if (reply.status >= 200 && reply.status < 300)
-		return 0;
-	char why[512] = "", code[64] = "";
-	(void)jsonval_get(*text_r, "error.message", why, sizeof(why));
-	(void)jsonval_get(*text_r, "error.code", code, sizeof(code));
-	fprintf(stderr, "soukctl: %s %s: %d %s %s\n", method, path, reply.status, code, why);
-	return 1;
-}
-
-static int sign_in(struct session *s, const struct opts *o)
-{
-	static const char *const headers[] = { "Content-Type: application/json", NULL };
-	char password[512] = "", token[4000];
-	const char *text;
-	struct buf b;
-
-	if (!find_password(password, sizeof(password)))
-		return complain(o->email, "no password");
-	buf_init(&b, 8192);
-	buf_str(&b, "{");
-	json_add(&b, "email", o->email);
-	json_add(&b, "password", password);
-	json_add(&b, "audience", "vendor");
-	if (o->vendor_id)
-		json_add(&b, "vendor_id", o->vendor_id);
-	buf_str(&b, "}");
-	explicit_bzero(password, sizeof(password));
-	int rc = request(s, "POST", "/api/auth/login", headers, (struct pg_bytes){ b.data, b.len }, 30000, &text);
-	explicit_bzero(b.data, b.len);
-	buf_free(&b);
-	if (rc)
-		return rc;
-	if (!jsonval_get(text, "access_token", token, sizeof(token)))
-		return complain(o->email, "the account needs a second factor; soukctl cannot give it");
-	snprintf(s->bearer, sizeof(s->bearer), "Authorization: Bearer %s", token);
-	return 0;
 }
 
 /* ---- upload and bar ---- */
@@ -199,7 +55,7 @@ static void make_key(const struct opts *o, const void *data, size_t len, char ou
 	buf_free(&b);
 }
 
-static int upload(struct session *s, const struct opts *o, const void *data, size_t len, char *id, size_t id_cap)
+static int upload(struct ctl_session *s, const struct opts *o, const void *data, size_t len, char *id, size_t id_cap)
 {
 	char key[SHA256_HEX_LEN], key_header[128];
 	const char *text;
@@ -213,34 +69,21 @@ static int upload(struct session *s, const struct opts *o, const void *data, siz
 	};
 	buf_init(&path, 4096);
 	buf_str(&path, "/api/vendor/products/import");
-	query_add(&path, "format", o->format);
-	query_add(&path, "policy", o->policy);
-	query_add(&path, "publish", o->publish ? "true" : NULL);
-	query_add(&path, "currency", o->currency);
-	query_add(&path, "category_attribute", o->category_attribute);
-	query_add(&path, "name", o->name);
+	ctl_query_add(&path, "format", o->format);
+	ctl_query_add(&path, "policy", o->policy);
+	ctl_query_add(&path, "publish", o->publish ? "true" : NULL);
+	ctl_query_add(&path, "currency", o->currency);
+	ctl_query_add(&path, "category_attribute", o->category_attribute);
+	ctl_query_add(&path, "name", o->name);
 	fprintf(stderr, "uploading %.1f MB …\n", (double)len / 1e6);
-	int rc = request(s, "POST", path.data, headers, (struct pg_bytes){ data, len }, UPLOAD_MS, &text);
+	int rc = ctl_request(s, "POST", path.data, headers, (struct pg_bytes){ data, len }, UPLOAD_MS, &text);
 	buf_free(&path);
 	if (!rc && !jsonval_get(text, "id", id, id_cap))
-		rc = complain("import", "the answer names no import");
+		rc = ctl_complain("import", "the answer names no import");
 	return rc;
 }
 
-static void bar(int64_t percent, const char *state, int64_t rows)
-{
-	enum { WIDTH = 40 };
-	char cells[WIDTH + 1];
-
-	percent = percent < 0 ? 0 : percent > 100 ? 100 : percent;
-	for (int i = 0; i < WIDTH; i++)
-		cells[i] = i < percent * WIDTH / 100 ? '#' : '.';
-	cells[WIDTH] = '\0';
-	fprintf(stderr, "\r[%s] %3lld %% %-10s %lld rows ", cells, (long long)percent, state, (long long)rows);
-	fflush(stderr);
-}
-
-static int follow(struct session *s, const char *id)
+static int follow(struct ctl_session *s, const char *id)
 {
 	const char *const headers[] = { s->bearer, NULL };
 	char *path = arena_printf(s->arena, "/api/vendor/products/imports/%s", id);
@@ -251,13 +94,13 @@ static int follow(struct session *s, const char *id)
 	path = strdup(path); /* the arena is emptied between polls */
 	for (;;) {
 		arena_reset(s->arena);
-		if (request(s, "GET", path, headers, (struct pg_bytes){ 0 }, 30000, &text)) {
+		if (ctl_request(s, "GET", path, headers, (struct pg_bytes){ 0 }, 30000, &text)) {
 			free(path);
 			return 1;
 		}
 		(void)jsonval_get(text, "state", state, sizeof(state));
 		if (tty)
-			bar(jsonval_i64(text, "percent"), state, jsonval_i64(text, "rows_read"));
+			ctl_bar(jsonval_i64(text, "percent"), state, jsonval_i64(text, "rows_read"));
 		else if (strcmp(state, shown) != 0)
 			fprintf(stderr, "%s\n", state);
 		memcpy(shown, state, sizeof(shown));
@@ -286,15 +129,15 @@ static int run(const struct opts *o)
 	int fd = open(o->file, O_RDONLY | O_CLOEXEC);
 
 	if (fd < 0 || fstat(fd, &st) != 0)
-		return complain(o->file, strerror(errno));
+		return ctl_complain(o->file, strerror(errno));
 	void *data = st.st_size ? mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_PRIVATE, fd, 0) : MAP_FAILED;
 	close(fd);
 	if (data == MAP_FAILED)
-		return complain(o->file, st.st_size ? strerror(errno) : "empty");
-	struct session s = { .url = o->url, .arena = arena_new("soukctl", 4 * REPLY_MAX) };
-	int rc = httpc_open(&conf, &s.http, &e) ? complain(o->url, e.msg) : 0;
+		return ctl_complain(o->file, st.st_size ? strerror(errno) : "empty");
+	struct ctl_session s = { .url = o->url, .arena = arena_new("soukctl", 4 * CTL_REPLY_MAX) };
+	int rc = httpc_open(&conf, &s.http, &e) ? ctl_complain(o->url, e.msg) : 0;
 	if (!rc)
-		rc = sign_in(&s, o);
+		rc = ctl_sign_in(&s, o->email, "vendor", o->vendor_id);
 	if (!rc)
 		rc = upload(&s, o, data, (size_t)st.st_size, id, sizeof(id));
 	if (!rc)

@@ -11,6 +11,13 @@
 
 int ctl_keys(int argc, char **argv);   /* keys init [--dir DIR] */
 int ctl_import(int argc, char **argv); /* import [options] FILE */
+int ctl_reco(int argc, char **argv);   /* reco import [options] FILE */
+
+/*
+ * The next field of a line of CSV (sep ',': quotes double themselves) or TSV, unescaped into out; *at moves behind it.
+ * False when it does not fit or a quote is out of place.
+ */
+bool reco_next_field(const char **at, const char *end, char sep, char *out, size_t cap, bool *last_r);
 
 /*
  * The value of a key at the top level of a JSON object (or, with a dot, one level below: "error.message"). Strings are

@@ -9,14 +9,15 @@ static const struct pg_col put_cols[] = { PG_COL(event_put_row, known), PG_COL(e
 /* The features of one person change with the event; w is kept at one instant, so an update is one addition. */
 static const struct pg_stmt event_put = {
 	.name = "event_put",
-	.sql = "WITH u AS (SELECT DISTINCT ON (key) key::uuid, to_timestamp(ts / 1000.0) AS ts, kind::smallint, user_id,"
+	.sql = "WITH u AS (SELECT key::uuid, to_timestamp(ts / 1000.0) AS ts, kind::smallint, user_id,"
 	       " session_id, product_id, order_id, request_id, placement, nullif(position, 0)::integer AS position,"
 	       " qty::integer, nullif(rating, 0)::smallint AS rating"
 	       " FROM unnest($1::text[], $2::bigint[], $3::bigint[], $4::text[], $5::text[], $6::text[], $7::text[],"
 	       " $8::text[], $9::text[], $10::bigint[], $11::bigint[], $12::bigint[]) AS i(key, ts, kind, user_id,"
-	       " session_id, product_id, order_id, request_id, placement, position, qty, rating) ORDER BY key),"
-	       " x AS (SELECT u.* FROM u WHERE NOT $14::boolean"
+	       " session_id, product_id, order_id, request_id, placement, position, qty, rating)),"
+	       " k AS (SELECT u.* FROM u WHERE NOT $14::boolean"
 	       " OR EXISTS (SELECT 1 FROM reco.product p WHERE p.product_id = u.product_id)),"
+	       " x AS (SELECT DISTINCT ON (key) k.* FROM k ORDER BY key),"
 	       " fresh AS (INSERT INTO reco.event_key (key) SELECT x.key FROM x WHERE $13::integer = 1 ORDER BY x.key"
 	       " ON CONFLICT DO NOTHING RETURNING key),"
 	       " ins AS (INSERT INTO reco.event (ts, key, epoch, kind, source, user_id, session_id, product_id, order_id,"
@@ -41,7 +42,7 @@ static const struct pg_stmt event_put = {
 	       " last_view_at = greatest(f.last_view_at, excluded.last_view_at),"
 	       " last_cart_at = greatest(f.last_cart_at, excluded.last_cart_at),"
 	       " last_buy_at = greatest(f.last_buy_at, excluded.last_buy_at))"
-	       " SELECT (SELECT count(*) FROM x) AS known, (SELECT count(*) FROM ins) AS put",
+	       " SELECT (SELECT count(*) FROM k) AS known, (SELECT count(*) FROM ins) AS put",
 	.col = put_cols,
 	.ncol = 2,
 	.row_size = sizeof(struct event_put_row),

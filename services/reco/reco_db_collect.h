@@ -17,8 +17,8 @@ struct event_in {
 	int32_t rating; /* 0: none */
 };
 struct event_put_row {
-	int64_t known; /* distinct keys whose product is known (with known_only; else all) */
-	int64_t put;   /* of them not here before */
+	int64_t known; /* rows whose product is known (with known_only; else all) */
+	int64_t put;   /* of them those not here before, each once */
 };
 /*
  * Puts events and what they change in user_item, in one statement. known_only: rows of unknown products are left out.

@@ -1,0 +1,176 @@
+/* What soukctl's commands share: a session with the REST surface, the password, a bar. */
+#include "session.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <termios.h>
+
+#include "common/buf.h"
+#include "common/conf.h"
+#include "common/timeutil.h"
+#include "soukctl.h"
+
+int ctl_complain(const char *what, const char *why)
+{
+	fprintf(stderr, "soukctl: %s: %s\n", what, why);
+	return 1;
+}
+
+/* ---- the password never appears on a command line ---- */
+
+static bool ask_password(char *out, size_t cap)
+{
+	struct termios was, quiet;
+	FILE *tty = fopen("/dev/tty", "r+");
+
+	if (!tty)
+		return false;
+	fputs("password: ", tty);
+	fflush(tty);
+	bool hidden = tcgetattr(fileno(tty), &was) == 0;
+	if (hidden) {
+		quiet = was;
+		quiet.c_lflag &= ~(tcflag_t)ECHO;
+		(void)tcsetattr(fileno(tty), TCSAFLUSH, &quiet);
+	}
+	bool got = fgets(out, (int)cap, tty) != NULL;
+	if (hidden)
+		(void)tcsetattr(fileno(tty), TCSAFLUSH, &was);
+	fputs("\n", tty);
+	fclose(tty);
+	if (got)
+		out[strcspn(out, "\r\n")] = '\0';
+	return got && *out;
+}
+
+static bool find_password(char *out, size_t cap)
+{
+	const char *text = getenv("SOUK_PASSWORD"), *path = getenv("SOUK_PASSWORD_FILE");
+
+	if (text && *text && strlen(text) < cap) {
+		memcpy(out, text, strlen(text) + 1);
+		return true;
+	}
+	if (path && *path) {
+		struct err e = { 0 };
+		char *read = NULL;
+		size_t n = 0;
+		bool ok = !conf_read_file(path, &read, &n, &e) && n > 0 && n < cap;
+		if (ok)
+			memcpy(out, read, n + 1);
+		free(read);
+		return ok;
+	}
+	return ask_password(out, cap);
+}
+
+/* ---- requests ---- */
+
+static void json_add(struct buf *b, const char *key, const char *value)
+{
+	buf_fmt(b, "%s\"%s\":\"", b->len > 1 ? "," : "", key);
+	for (; *value; value++) {
+		if (*value == '"' || *value == '\\')
+			buf_fmt(b, "\\%c", *value);
+		else if ((unsigned char)*value < 0x20)
+			buf_fmt(b, "\\u%04x", (unsigned char)*value);
+		else
+			buf_add(b, value, 1);
+	}
+	buf_str(b, "\"");
+}
+
+void ctl_query_add(struct buf *b, const char *key, const char *value)
+{
+	if (!value)
+		return;
+	buf_fmt(b, "%s%s=", strchr(b->data, '?') ? "&" : "?", key);
+	for (; *value; value++) {
+		if (strchr("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_.~", *value))
+			buf_add(b, value, 1);
+		else
+			buf_fmt(b, "%%%02X", (unsigned char)*value);
+	}
+}
+
+enum { TRIES = 60 };
+
+/* 0 and the reply's text for a 2xx; -1: to be tried again; else the one line of the error body. */
+static int once(struct ctl_session *s, const struct httpc_request *rq, bool last, const char *path, const char **text_r)
+{
+	struct err e = { 0 };
+	struct httpc_reply reply = { 0 };
+
+	if (httpc_do(s->http, rq, s->arena, &reply, &e))
+		return ctl_complain(rq->url, e.msg);
+	*text_r = reply.body.data ? reply.body.data : "";
+	if (reply.status >= 200 && reply.status < 300)
+		return 0;
+	if ((reply.status == 429 || reply.status == 503) && !last) {
+		int64_t wait = reply.retry_after ? strtoll(reply.retry_after, NULL, 10) : 1;
+
+		sleep_ms((wait < 1 ? 1 : wait > 30 ? 30 : wait) * 1000);
+		return -1;
+	}
+	char why[512] = "", code[64] = "";
+	(void)jsonval_get(*text_r, "error.message", why, sizeof(why));
+	(void)jsonval_get(*text_r, "error.code", code, sizeof(code));
+	fprintf(stderr, "soukctl: %s %s: %d %s %s\n", rq->method, path, reply.status, code, why);
+	return 1;
+}
+
+int ctl_request(struct ctl_session *s, const char *method, const char *path, const char *const *headers,
+		struct pg_bytes body, int64_t timeout_ms, const char **text_r)
+{
+	const struct httpc_request rq = { .method = method, .url = arena_printf(s->arena, "%s%s", s->url, path),
+					  .headers = headers, .body = body, .timeout_ms = timeout_ms,
+					  .max_reply = CTL_REPLY_MAX };
+	int rc = -1;
+
+	for (int i = 1; rc < 0 && i <= TRIES; i++)
+		rc = once(s, &rq, i == TRIES, path, text_r);
+	return rc;
+}
+
+int ctl_sign_in(struct ctl_session *s, const char *email, const char *audience, const char *vendor_id)
+{
+	static const char *const headers[] = { "Content-Type: application/json", NULL };
+	char password[512] = "", token[4000];
+	const char *text;
+	struct buf b;
+
+	if (!find_password(password, sizeof(password)))
+		return ctl_complain(email, "no password");
+	buf_init(&b, 8192);
+	buf_str(&b, "{");
+	json_add(&b, "email", email);
+	json_add(&b, "password", password);
+	json_add(&b, "audience", audience);
+	if (vendor_id)
+		json_add(&b, "vendor_id", vendor_id);
+	buf_str(&b, "}");
+	explicit_bzero(password, sizeof(password));
+	int rc = ctl_request(s, "POST", "/api/auth/login", headers, (struct pg_bytes){ b.data, b.len }, 30000, &text);
+	explicit_bzero(b.data, b.len);
+	buf_free(&b);
+	if (rc)
+		return rc;
+	if (!jsonval_get(text, "access_token", token, sizeof(token)))
+		return ctl_complain(email, "the account needs a second factor; soukctl cannot give it");
+	snprintf(s->bearer, sizeof(s->bearer), "Authorization: Bearer %s", token);
+	return 0;
+}
+
+void ctl_bar(int64_t percent, const char *state, int64_t rows)
+{
+	enum { WIDTH = 40 };
+	char cells[WIDTH + 1];
+
+	percent = percent < 0 ? 0 : percent > 100 ? 100 : percent;
+	for (int i = 0; i < WIDTH; i++)
+		cells[i] = i < percent * WIDTH / 100 ? '#' : '.';
+	cells[WIDTH] = '\0';
+	fprintf(stderr, "\r[%s] %3lld %% %-10s %lld rows ", cells, (long long)percent, state, (long long)rows);
+	fflush(stderr);
+}

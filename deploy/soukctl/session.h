@@ -1,0 +1,32 @@
+/* What soukctl's commands share: a session with the REST surface, the password, a bar. */
+#ifndef SOUK_SOUKCTL_SESSION_H
+#define SOUK_SOUKCTL_SESSION_H
+
+#include "common/httpc.h"
+
+#define CTL_REPLY_MAX (1 << 20)
+
+struct buf;
+struct ctl_session {
+	struct httpc *http;
+	struct arena *arena;
+	const char *url;
+	char bearer[4096]; /* the header, after ctl_sign_in */
+};
+
+/* One line on stderr; returns 1, the exit code. */
+int ctl_complain(const char *what, const char *why);
+/* The password comes from SOUK_PASSWORD, the file SOUK_PASSWORD_FILE, or the terminal. vendor_id may be NULL. */
+int ctl_sign_in(struct ctl_session *, const char *email, const char *audience, const char *vendor_id);
+/*
+ * 0 and the reply's text (in the arena) for a 2xx; else 1, the error told on stderr. Where the shop says "too many" or
+ * "later" it waits as long as it is told and tries again.
+ */
+int ctl_request(struct ctl_session *, const char *method, const char *path, const char *const *headers,
+		struct pg_bytes body, int64_t timeout_ms, const char **text_r);
+/* Appends ?key=value or &key=value, escaped; NULL appends nothing. */
+void ctl_query_add(struct buf *, const char *key, const char *value);
+/* Draws over the line of stderr. */
+void ctl_bar(int64_t percent, const char *state, int64_t rows);
+
+#endif
