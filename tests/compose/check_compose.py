@@ -20,7 +20,7 @@ DAEMON_LIMIT = 64
 NO_PROBE = {"collector": "alert CollectorDown", "fluentbit": "alert FluentBitDown"}
 SECRET_NAME = re.compile(r"(PASSWORD|SECRET|_KEY|_DSN|TOKEN)$")
 PROFILES = {"search-engine": {"opensearch"}, "observability": {"prometheus", "grafana", "collector", "traces", "fluentbit"},
-            "load": {"load"}, "reco": {"reco", "migrate-reco"}}
+            "load": {"load"}}
 
 
 def mebibytes(text):

@@ -137,7 +137,7 @@ find_images() {
 			finish
 		fi
 	done
-	for name in platform pooler tools; do
+	for name in platform reco pooler tools; do
 		if run_quiet "$work/build-$name.out" "$docker" build --network=host -f deploy/Dockerfile --target "$name" \
 			-t "souk/$name:test" .; then
 			pass "image souk/$name"
