@@ -49,6 +49,7 @@ count_lines() {
 	fi
 }
 
+# add_counts FILE [NAME]: what the passes are of
 add_counts() {
 	local ok bad skip why
 	ok=$(grep -c '^ok ' "$1")
@@ -56,23 +57,23 @@ add_counts() {
 	skip=$(grep -c '^skip ' "$1")
 	passed=$((passed + ok)) failed=$((failed + bad)) skipped=$((skipped + skip))
 	# Passes are a number; all else is shown.
-	echo "ok    $ok"
+	echo "ok    $ok${2:+  $2}"
 	grep -E '^(FAIL|skip |warn |#|      )' "$1"
 	while read -r _ why; do
 		not_run+=("$why")
 	done < <(grep '^skip ' "$1")
 }
 
-# run_python LABEL GLOB: each file by itself, so that none can lean on another's state; two at a time, but for those that
+# run_python LABEL GLOB: each file by itself, so that none can lean on another's state; four at a time (they mostly wait), but for those that
 # say `# runs alone` (they stop daemons or load the whole machine), which come last
 run_python() {
-	local label=$1 file pids=() files=() alone=()
+	local label=$1 file pids=() files=() begins=() alone=()
 	for file in $2; do
 		if grep -q '^# runs alone' "$file"; then
 			alone+=("$file")
 			continue
 		fi
-		((${#pids[@]} < ${PY_JOBS:-2})) || end_oldest
+		((${#pids[@]} < ${PY_JOBS:-4})) || end_oldest
 		start_file "$file"
 	done
 	while ((${#pids[@]})); do
@@ -92,15 +93,16 @@ start_file() {
 		>"$out" 2>&1 &
 	pids+=($!)
 	files+=("$1")
+	begins+=("$SECONDS")
 }
 
 end_oldest() {
-	local file=${files[0]} out code
+	local file=${files[0]} begun_at=${begins[0]} out code
 	out=$work/$label-$(basename "$file" .py).out
 	wait_with_progress "${pids[0]}" "$out" '^(ok|FAIL).*'
 	code=$?
-	pids=("${pids[@]:1}") files=("${files[@]:1}")
-	add_counts "$out"
+	pids=("${pids[@]:1}") files=("${files[@]:1}") begins=("${begins[@]:1}")
+	add_counts "$out" "$(basename "$file" .py) $((SECONDS - begun_at)) s"
 	if ((code != 0)) && ! grep -q '^FAIL' "$out"; then
 		fail "$file (exit code $code)" "$out"
 	fi
