@@ -90,6 +90,28 @@ static const struct pg_stmt line = {
 	.sql = "INSERT INTO checkout.refund_line (refund_id, variant_id, qty) VALUES ($1, $2, $3::int)",
 };
 
+static const struct pg_col line_cols[] = {
+	PG_COL(refund_line_row, variant_id),
+	PG_COL(refund_line_row, product_id),
+	PG_COL(refund_line_row, vendor_id),
+	PG_COL(refund_line_row, qty),
+};
+static const struct pg_stmt lines_of = {
+	.name = "refund_lines_of",
+	.sql = "SELECT x.variant_id, l.product_id, v.vendor_id, x.qty FROM checkout.refund_line x"
+	       " JOIN checkout.order_line l ON l.order_id = $2 AND l.variant_id = x.variant_id"
+	       " JOIN checkout.vendor_order v ON v.id = l.vendor_order_id WHERE x.refund_id = $1 ORDER BY x.variant_id",
+	.col = line_cols,
+	.ncol = 4,
+	.row_size = sizeof(struct refund_line_row),
+};
+
+enum err_code refund_db_lines(struct pg *pg, struct arena *a, const char *refund_id, const char *order_id,
+			      struct refund_line_row **rows_r, size_t *n_r, struct err *e)
+{
+	return pg_rows(pg, &lines_of, PG_ARGS(P(refund_id), P(order_id)), a, rows_r, n_r, e);
+}
+
 enum err_code refund_db_line(struct pg *pg, const char *refund_id, const char *order_id, const char *variant_id,
 			     int32_t qty, struct err *e)
 {
@@ -345,6 +367,7 @@ enum err_code order_db_follow(struct pg *pg, const char *order_id, struct err *e
 
 const struct pg_stmt *const refund_db_stmts[] = {
 	&get,	     &by_provider, &page,    &due,	    &insert,	   &line_count,	  &line,   &share, &shares,
+	&lines_of,
 	&set_state,  &order_counts, &book,   &unbook,	    &lines_back,   &later,	  &dispute, &restock_put,
 	&restock_due, &restock_done, &cancel, &cancel_parts, &ship,	   &deliver,	  &follow, NULL,
 };

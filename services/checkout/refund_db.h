@@ -29,6 +29,13 @@ MUST_CHECK enum err_code refund_db_line(struct pg *, const char *refund_id, cons
 					int32_t qty, struct err *);
 MUST_CHECK enum err_code refund_db_share(struct pg *, const char *refund_id, const char *vendor_order_id, int64_t amount,
 					 int64_t commission, struct err *);
+/* The units a refund is for; none when it is for an amount alone. */
+struct refund_line_row {
+	const char *variant_id, *product_id, *vendor_id;
+	int32_t qty;
+};
+MUST_CHECK enum err_code refund_db_lines(struct pg *, struct arena *, const char *refund_id, const char *order_id,
+					 struct refund_line_row **rows_r, size_t *n_r, struct err *);
 /* What refunds (failed ones aside) took from each vendor order so far, and what is left of the payment. */
 struct share_row {
 	const char *vendor_order_id;

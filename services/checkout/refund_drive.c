@@ -24,13 +24,36 @@ struct outcome {
 	int32_t key_n, tries, ms;
 };
 
+static enum err_code add_lines(struct pg *pg, const struct refund_row *r, Events__V1__OrderChanged *m, struct arena *a,
+			       struct err *e)
+{
+	struct refund_line_row *rows = NULL;
+	size_t n = 0;
+
+	if (refund_db_lines(pg, a, r->id, r->order_id, &rows, &n, e))
+		return e->code;
+	m->lines = arena_array(a, n + 1, sizeof(*m->lines));
+	for (size_t i = 0; i < n; i++) {
+		Events__V1__OrderLine *l = arena_alloc(a, sizeof(*l));
+
+		events__v1__order_line__init(l);
+		l->variant_id = (char *)rows[i].variant_id;
+		l->product_id = (char *)rows[i].product_id;
+		l->vendor_id = (char *)rows[i].vendor_id;
+		l->has_qty = true;
+		l->qty = rows[i].qty;
+		m->lines[m->n_lines++] = l;
+	}
+	return OK;
+}
+
 static enum err_code tell(struct pg *pg, const struct refund_row *r, const char *status, struct arena *a, struct err *e)
 {
 	Events__V1__OrderChanged m = EVENTS__V1__ORDER_CHANGED__INIT;
 	struct order_row *o = NULL;
 	bool found = false;
 
-	if (order_db_get(pg, a, r->order_id, &o, &found, e))
+	if (order_db_get(pg, a, r->order_id, &o, &found, e) || add_lines(pg, r, &m, a, e))
 		return e->code;
 	m.order_id = (char *)r->order_id;
 	m.user_id = (char *)r->user_id;

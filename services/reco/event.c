@@ -130,27 +130,50 @@ static enum err_code on_order_placed(struct pg *pg, struct arena *a, const struc
 	return put(pg, a, in, n, ev->occurred_at, e);
 }
 
-static enum err_code on_order_cancelled(struct pg *pg, struct arena *a, const struct inbox_event *ev, void *svc,
-					struct err *e)
+/* A refund of some of the units of a line leaves it bought. */
+static bool undone(const Events__V1__OrderChanged *m, const struct bought_row *row)
+{
+	for (size_t i = 0; i < m->n_lines; i++)
+		if (m->lines[i]->product_id && strcmp(m->lines[i]->product_id, row->product_id) == 0 &&
+		    m->lines[i]->qty >= row->qty)
+			return true;
+	return false;
+}
+
+static enum err_code undo(struct pg *pg, struct arena *a, const struct inbox_event *ev, bool all, struct err *e)
 {
 	const Events__V1__OrderChanged *m = (const void *)ev->msg;
 	struct bought_row *rows = NULL;
 	struct event_in *in;
-	size_t n = 0;
+	size_t n = 0, k = 0;
 
-	(void)svc;
 	if (!m->order_id || reco_db_bought(pg, a, m->order_id, &rows, &n, e))
 		return e->code;
 	in = arena_array(a, n + 1, sizeof(*in));
 	for (size_t i = 0; i < n; i++)
-		in[i] = (struct event_in){ .key = collect_key(a, "cancel", m->order_id, rows[i].key),
-					   .ts = ev->occurred_at,
-					   .kind = RECO_RETURN,
-					   .user_id = rows[i].user_id,
-					   .product_id = rows[i].product_id,
-					   .order_id = m->order_id,
-					   .qty = rows[i].qty };
-	return put(pg, a, in, n, ev->occurred_at, e);
+		if (all || undone(m, &rows[i]))
+			in[k++] = (struct event_in){ .key = collect_key(a, "undo", m->order_id, rows[i].key),
+						     .ts = ev->occurred_at,
+						     .kind = RECO_RETURN,
+						     .user_id = rows[i].user_id,
+						     .product_id = rows[i].product_id,
+						     .order_id = m->order_id,
+						     .qty = rows[i].qty };
+	return put(pg, a, in, k, ev->occurred_at, e);
+}
+
+static enum err_code on_order_cancelled(struct pg *pg, struct arena *a, const struct inbox_event *ev, void *svc,
+					struct err *e)
+{
+	(void)svc;
+	return undo(pg, a, ev, true, e);
+}
+
+static enum err_code on_order_refunded(struct pg *pg, struct arena *a, const struct inbox_event *ev, void *svc,
+				       struct err *e)
+{
+	(void)svc;
+	return undo(pg, a, ev, false, e);
 }
 
 static enum err_code on_cart_changed(struct pg *pg, struct arena *a, const struct inbox_event *ev, void *svc,
@@ -245,6 +268,7 @@ const struct inbox_handler reco_inbox[] = {
 	{ "cart", "cart.changed", &events__v1__cart_changed__descriptor, on_cart_changed, NULL },
 	{ "checkout", "order.placed", &events__v1__order_placed__descriptor, on_order_placed, NULL },
 	{ "checkout", "order.cancelled", &events__v1__order_changed__descriptor, on_order_cancelled, NULL },
+	{ "checkout", "order.refunded", &events__v1__order_changed__descriptor, on_order_refunded, NULL },
 	{ "identity", "user.consent_changed", &events__v1__consent_changed__descriptor, on_consent_changed, NULL },
 	{ "identity", "user.erased", &events__v1__user_erased__descriptor, on_user_erased, NULL },
 	{ 0 },

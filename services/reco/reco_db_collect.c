@@ -156,8 +156,9 @@ static const struct pg_col bought_cols[] = {
 };
 static const struct pg_stmt bought = {
 	.name = "bought",
-	.sql = "SELECT key::text AS key, user_id, product_id, qty FROM reco.event WHERE order_id = $1 AND kind = 5"
-	       " ORDER BY key LIMIT 1000",
+	.sql = "SELECT v.key::text AS key, v.user_id, v.product_id, v.qty FROM reco.event v WHERE v.order_id = $1"
+	       " AND v.kind = 5 AND NOT EXISTS (SELECT 1 FROM reco.event u WHERE u.order_id = $1 AND u.kind = 7"
+	       " AND u.product_id = v.product_id AND u.qty = v.qty) ORDER BY v.key LIMIT 1000",
 	.col = bought_cols,
 	.ncol = 4,
 	.row_size = sizeof(struct bought_row),

@@ -36,6 +36,7 @@ MUST_CHECK enum err_code reco_db_partitions_drop(struct pg *, struct arena *, in
 MUST_CHECK enum err_code reco_db_sweep(struct pg *, int64_t *removed_r, struct err *);
 
 /* ---- purchases ---- */
+/* The lines of an order that are not undone yet. */
 struct bought_row {
 	const char *key, *user_id, *product_id;
 	int32_t qty;

@@ -2,7 +2,7 @@
 
 #include "common/timeutil.h"
 
-#define PAGE 5000
+#define PAGE 20000
 #define MS(x) "coalesce((extract(epoch FROM " x ") * 1000)::bigint, 0)"
 #define AT(n) "to_timestamp(" n "::bigint / 1000.0)"
 #define SUBJECT "coalesce(v.user_id, v.session_id)"

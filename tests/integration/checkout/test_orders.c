@@ -167,6 +167,9 @@ static void returned(void **state)
 	sweep();
 	assert_int_equal(w.stock_a, 999);
 	assert_int_equal(order(o->id)->refunded->amount, 1000);
+	/* Who hears of it hears which units. */
+	assert_int_equal(count("outbox WHERE type = 'order.refunded' AND position('" VAR_A "'::bytea IN payload) > 0"
+			       " AND agg_id =", o->id), 1);
 	/* A rejected one may be asked for again. */
 	l.qty = 1;
 	assert_int_equal(ask("CreateReturn", &user, &in, &r), OK);

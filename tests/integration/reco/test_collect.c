@@ -389,6 +389,7 @@ static void test_orders_carts_and_reviews(void **state)
 {
 	Events__V1__CartChanged cart = EVENTS__V1__CART_CHANGED__INIT;
 	Events__V1__OrderChanged gone = EVENTS__V1__ORDER_CHANGED__INIT;
+	Events__V1__OrderLine back = EVENTS__V1__ORDER_LINE__INIT, *backs[] = { &back };
 	Events__V1__ReviewChanged review = EVENTS__V1__REVIEW_CHANGED__INIT;
 	char *variants[] = { (char *)"var_a", (char *)"var_b" };
 	const char *bought[] = { "prd_a", "prd_b" };
@@ -418,9 +419,20 @@ static void test_orders_carts_and_reviews(void **state)
 	order_at("ord_finn", "usr_finn", bought, 2, wall_ms());
 	assert_int_equal(seen("usr_finn", NULL, "prd_a")->n_buy, 1);
 	gone.order_id = (char *)"ord_finn";
-	tell("order.cancelled", &gone.base);
+	back.product_id = (char *)"prd_a";
+	back.has_qty = true;
+	back.qty = 1; /* of two: it stays bought */
+	gone.lines = backs;
+	gone.n_lines = 1;
+	tell("order.refunded", &gone.base);
+	assert_int_equal(seen("usr_finn", NULL, "prd_a")->n_buy, 1);
+	back.qty = 2;
+	tell("order.refunded", &gone.base);
 	assert_int_equal(seen("usr_finn", NULL, "prd_a")->n_buy, 0);
-	assert_int_equal(COUNT("reco.event WHERE order_id = 'ord_finn' AND kind = 7"), 2);
+	assert_int_equal(seen("usr_finn", NULL, "prd_b")->n_buy, 1);
+	tell("order.cancelled", &gone.base);
+	assert_int_equal(seen("usr_finn", NULL, "prd_b")->n_buy, 0);
+	assert_int_equal(COUNT("reco.event WHERE order_id = 'ord_finn' AND kind = 7"), 2); /* each once */
 
 	review.review_id = (char *)"rev_1";
 	review.product_id = (char *)"prd_b";
