@@ -268,6 +268,7 @@ static enum err_code search_find(struct call *c, const Search__V1__SearchRequest
 			keep_answer(&s, key, out);
 	}
 	if (!cur.n)
-		known_asked(s.svc->known, s.lang, s.normal, out->n_data == 0);
+		known_asked(s.svc->known, s.lang, s.normal, c->who.kind == WHO_USER ? c->who.user_id : in->hdr_client_ip,
+			    out->n_data == 0);
 	return OK;
 }

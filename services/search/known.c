@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "common/timeutil.h"
+#include "services/search/people.h"
 #include "services/search/search_db_admin.h"
 #include "services/search/search_db_index.h"
 #include "services/search/search_db_query.h"
@@ -15,7 +16,7 @@
 
 struct asked {
 	char lang[8], text[ASKED_TEXT + 1];
-	int64_t searches, empty;
+	int64_t searches, empty, people;
 };
 struct known {
 	pthread_rwlock_t lock; /* of synonyms and version */
@@ -26,6 +27,7 @@ struct known {
 	int32_t slot; /* the dictionary's; -1: none yet */
 	int64_t seq;
 	pthread_mutex_t asked_lock;
+	struct people *people;
 	struct asked asked[ASKED_MAX];
 	size_t n_asked;
 };
@@ -38,6 +40,7 @@ struct known *known_new(void)
 		abort();
 	k->arena = arena_new("synonyms", 16 << 20);
 	k->slot = -1;
+	k->people = people_new();
 	return k;
 }
 
@@ -46,6 +49,7 @@ void known_free(struct known *k)
 	if (!k)
 		return;
 	arena_free(k->arena);
+	people_free(k->people);
 	(void)pthread_rwlock_destroy(&k->lock);
 	(void)pthread_mutex_destroy(&k->asked_lock);
 	free(k);
@@ -83,7 +87,7 @@ static bool may_be_kept(const char *text)
 	return *text && strlen(text) <= ASKED_TEXT;
 }
 
-void known_asked(struct known *k, const char *lang, const char *normal, bool empty)
+void known_asked(struct known *k, const char *lang, const char *normal, const char *who, bool empty)
 {
 	struct asked *x = NULL;
 
@@ -102,6 +106,7 @@ void known_asked(struct known *k, const char *lang, const char *normal, bool emp
 	if (x) {
 		x->searches++;
 		x->empty += empty;
+		x->people += people_first(k->people, wall_ms(), who, normal);
 	}
 	(void)pthread_mutex_unlock(&k->asked_lock);
 }
@@ -124,7 +129,8 @@ static enum err_code flush_tx(struct pg *pg, void *arg, struct err *e)
 	const struct flush_tx *t = arg;
 
 	for (size_t i = 0; i < t->n; i++)
-		if (search_db_log(pg, t->v[i].lang, t->v[i].text, t->v[i].searches, t->v[i].empty, e))
+		if (search_db_log(pg, t->v[i].lang, t->v[i].text, t->v[i].searches, t->v[i].empty,
+				  t->v[i].people, e))
 			return e->code;
 	return OK;
 }

@@ -6,6 +6,7 @@
 #include "services/search/dict.h"
 #include "services/search/known.h"
 #include "services/search/search.h"
+#include "services/search/suggest.h"
 
 extern const struct migration search_migrations[];
 
@@ -20,6 +21,11 @@ static const struct conf_key search_keys[] = {
 	     "language of the catalogue's texts (ISO 639-1); after a change: POST /api/admin/search/reindex"),
 	CONF(search_conf, currency, "SEARCH_CURRENCY", "USD", 3, 3, CONF_REQUIRED, "currency of readers that name none"),
 	CONF(search_conf, cache_s, "SEARCH_CACHE_S", "300", 0, 3600, 0, "life of a cached answer, s; 0: none"),
+	CONF(search_conf, suggest_products, "SEARCH_SUGGEST_PRODUCTS", "100000", 1, 1000000, 0,
+	     "products that suggestions know, those that sell first"),
+	CONF(search_conf, suggest_people, "SEARCH_SUGGEST_PEOPLE", "5", 2, 10000, 0,
+	     "people who must have made a query within 30 days before it is suggested to others"),
+	CONF(search_conf, suggest_days, "SEARCH_SUGGEST_DAYS", "2", 1, 30, 0, "and on so many different days"),
 	CONF_END,
 };
 
@@ -62,6 +68,7 @@ int main(int argc, char **argv)
 	svc.pool = base.pool;
 	svc.dict = dict_new();
 	svc.known = known_new();
+	svc.suggest = suggest_new();
 	if (cache_open(conf.d.redis_url, 4, 200, &svc.cache, &e) || open_peers(&conf, base.keys, &svc, &checkout, &e))
 		return daemon_fail(&e);
 	struct inbox_source sources[] = { { "catalog", svc.catalog, conf.catalog_bell_url },
@@ -71,18 +78,21 @@ int main(int argc, char **argv)
 				       .sources = sources, .poll_ms = 500, .lease_s = 10 };
 
 	if (rpc_server_start(&conf.d, "search", search_services, base.keys, svc.pool, &svc, &server, &e) ||
-	    inbox_start(&in, &inbox, &e) || timers_start(search_jobs, svc.pool, &svc, &timers, &e))
+	    inbox_start(&in, &inbox, &e) || timers_start(search_jobs, svc.pool, &svc, &timers, &e) ||
+	    suggest_start(&svc, &e))
 		return daemon_fail(&e);
 	daemon_ready();
 	(void)daemon_wait_stop();
 	rpc_server_stop(server);
 	inbox_stop(inbox);
 	timers_stop(timers);
+	suggest_stop(&svc);
 	rpc_client_close(svc.catalog);
 	rpc_client_close(checkout);
 	cache_close(svc.cache);
 	service_close(&base);
 	dict_free(svc.dict);
 	known_free(svc.known);
+	suggest_free(svc.suggest);
 	return daemon_end();
 }

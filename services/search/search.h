@@ -11,6 +11,7 @@
 
 struct dict;
 struct known;
+struct suggest;
 
 struct search_conf {
 	struct daemon_conf d;
@@ -19,6 +20,7 @@ struct search_conf {
 	const char *lang;     /* of the catalogue's texts: ISO 639-1 */
 	const char *currency; /* of readers that name none */
 	int cache_s;	      /* life of a cached answer */
+	int suggest_products, suggest_people, suggest_days;
 };
 
 struct search_svc {
@@ -28,9 +30,11 @@ struct search_svc {
 	struct rpc_client *catalog;
 	struct dict *dict;
 	struct known *known;
+	struct suggest *suggest;
 };
 
 extern const struct rpc_method search_find_methods[];
+extern const struct rpc_method search_suggest_methods[];
 extern const struct rpc_method search_admin_methods[];
 
 extern const struct pg_stmt *const *const search_stmts[];

@@ -114,9 +114,10 @@ enum err_code search_db_rule_drop(struct pg *pg, const char *id, bool *found_r, 
 
 static const struct pg_stmt log_add = {
 	.name = "log_add",
-	.sql = "INSERT INTO search.query_day AS q (lang, query, searches, empty) VALUES ($1, $2, $3::bigint, $4::bigint)"
+	.sql = "INSERT INTO search.query_day AS q (lang, query, searches, empty, people)"
+	       " VALUES ($1, $2, $3::bigint, $4::bigint, $5::bigint)"
 	       " ON CONFLICT (day, lang, query) DO UPDATE SET searches = q.searches + excluded.searches,"
-	       " empty = q.empty + excluded.empty",
+	       " empty = q.empty + excluded.empty, people = q.people + excluded.people",
 };
 static const struct pg_col report_cols[] = {
 	PG_COL(report_row, query), PG_COL(report_row, lang),   PG_COL(report_row, searches),
@@ -134,9 +135,9 @@ static const struct pg_stmt report = {
 };
 
 enum err_code search_db_log(struct pg *pg, const char *lang, const char *query, int64_t searches, int64_t empty,
-			    struct err *e)
+			    int64_t people, struct err *e)
 {
-	return pg_exec(pg, &log_add, PG_ARGS(P(lang), P(query), P(searches), P(empty)), NULL, e);
+	return pg_exec(pg, &log_add, PG_ARGS(P(lang), P(query), P(searches), P(empty), P(people)), NULL, e);
 }
 
 enum err_code search_db_report(struct pg *pg, struct arena *a, int32_t days, bool only_empty, int32_t limit,

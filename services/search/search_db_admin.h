@@ -34,7 +34,7 @@ struct report_row {
 	int64_t searches, empty, clicks;
 };
 MUST_CHECK enum err_code search_db_log(struct pg *, const char *lang, const char *query, int64_t searches, int64_t empty,
-				       struct err *);
+				       int64_t people, struct err *);
 MUST_CHECK enum err_code search_db_report(struct pg *, struct arena *, int32_t days, bool only_empty, int32_t limit,
 					  struct report_row **rows_r, size_t *n_r, struct err *);
 

@@ -106,6 +106,32 @@ class Search(Goods):
         admin.delete(f"/api/admin/search/rules/{rule['id']}", expect=204)
         until(lambda: word in [r["query"] for r in admin.get("/api/admin/search/report?limit=500", expect=200)["data"]], 20)
 
+    def suggested(self, q, **params):
+        query = urllib.parse.urlencode({"q": q, **params})
+        return self.guest().get(f"/api/search/suggest?{query}", expect=200)
+
+    def test_suggestions(self):
+        word = self.word()
+        product = self.publish(f"Clock {word} silver", brand=f"Brand {word}")
+        self.found(word, product)
+
+        def entries(q):  # another limit, another answer: none of before is cached
+            entries.n = entries.n % 20 + 1
+            return [(s["kind"], s.get("id", s["text"])) for s in self.suggested(q, limit=max(entries.n, 3))["data"]]
+
+        entries.n = 0
+        until(lambda: ("product", product["id"]) in entries(word[:-2]), 60)
+        self.assertIn(("brand", f"Brand {word}"), entries(word[:-2]))
+        self.assertIn(("product", product["id"]), entries(f"silver {word[:5]}"))
+        typo = word[:5] + ("x" if word[5] != "x" else "y") + word[6:]
+        reply = self.suggested(typo)
+        self.assertEqual(reply.get("corrected_query"), word)
+        self.assertIn(product["id"], [s.get("id") for s in reply["data"]])
+        self.ids(f"{word} private thing")  # what one person asks is nobody else's suggestion
+        self.assertFalse([s for s in self.suggested(f"{word} priv")["data"] if s["text"].endswith("thing")])
+        self.assertError(self.guest().get("/api/search/suggest"), 400, "VALIDATION_ERROR", "q")
+        self.assertError(self.guest().get("/api/search/suggest?q=a&limit=99"), 400, "VALIDATION_ERROR", "limit")
+
     def test_refusals(self):
         guest = self.guest()
         self.assertError(guest.get("/api/search"), 400, "VALIDATION_ERROR", "q")

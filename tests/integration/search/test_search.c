@@ -15,6 +15,7 @@
 #include "services/search/index.h"
 #include "services/search/known.h"
 #include "services/search/search_db_index.h"
+#include "services/search/suggest.h"
 #include "tests/support/handlers.h"
 #include "tests/support/pg_fixture.h"
 
@@ -155,9 +156,10 @@ static int open_world(void **state)
 	random_bytes(&key, sizeof(key));
 	cursor_use_key(&key);
 	w.fx = pg_fixture_open("search", search_migrations);
-	w.conf = (struct search_conf){ .lang = "en", .currency = "USD", .cache_s = 0, .d = { .redis_url = "" } };
+	w.conf = (struct search_conf){ .lang = "en", .currency = "USD", .cache_s = 0, .suggest_products = 1000,
+					 .suggest_people = 3, .suggest_days = 2, .d = { .redis_url = "" } };
 	w.svc = (struct search_svc){ .conf = &w.conf, .pool = pg_fixture_pool(w.fx, search_stmts, 4), .dict = dict_new(),
-				     .known = known_new() };
+				     .known = known_new(), .suggest = suggest_new() };
 	assert_int_equal(cache_open("", 1, 100, &w.svc.cache, &e), OK);
 	w.h = (struct handlers){ search_services, w.svc.pool, &w.svc };
 	w.a = arena_new("test", 256 << 20);
@@ -175,6 +177,7 @@ static int close_world(void **state)
 	pg_fixture_close(w.fx);
 	dict_free(w.svc.dict);
 	known_free(w.svc.known);
+	suggest_free(w.svc.suggest);
 	arena_free(w.a);
 	return 0;
 }
@@ -414,6 +417,98 @@ static void test_report(void **state)
 	}
 }
 
+/* ---- suggestions ---- */
+
+static Search__V1__SuggestReply *suggest(const char *q)
+{
+	Search__V1__SuggestRequest in = SEARCH__V1__SUGGEST_REQUEST__INIT;
+	Search__V1__SuggestReply *out = NULL;
+
+	in.q = (char *)q;
+	MUST(handlers_ask(&w.h, w.a, "Suggest", &who_nobody, &in, &out, &why_));
+	return out;
+}
+
+static bool suggests(const char *q, const char *kind, const char *text)
+{
+	Search__V1__SuggestReply *r = suggest(q);
+
+	for (size_t i = 0; i < r->n_data; i++)
+		if (strcmp(r->data[i]->kind, kind) == 0 && strcmp(r->data[i]->text, text) == 0)
+			return true;
+	return false;
+}
+
+static void test_suggest(void **state)
+{
+	Search__V1__SuggestRequest in = SEARCH__V1__SUGGEST_REQUEST__INIT;
+	Search__V1__SuggestReply *r;
+
+	(void)state;
+	MUST(suggest_load(&w.svc, &why_));
+	assert_true(suggests("lap", "product", "ThinkPad X1 laptop"));
+	assert_true(suggests("lap", "query", "laptop")); /* a word of the catalogue */
+	assert_true(suggests("len", "brand", "Lenovo"));
+	assert_true(suggests("kitch", "category", "kitchen"));
+	assert_true(suggests("wh1000", "product", "Sony WH-1000XM3 wireless headphones"));
+	assert_true(suggests("laptop lenov", "product", "ThinkPad X1 laptop") == false); /* titles alone */
+	assert_true(suggests("headphones son", "product", "Sony WH-1000XM3 wireless headphones"));
+	r = suggest("headhpo");
+	assert_string_equal(r->corrected_query, "headpho");
+	assert_true(suggests("headhpo", "product", "Headphone stand"));
+	assert_true(suggests("wireles headpohnes", "product", "Sony WH-1000XM3 wireless headphones"));
+	assert_int_equal(suggest("zzzz")->n_data, 0);
+	assert_int_equal(suggest("")->n_data, 0);
+	put(&shop[3], false);
+	MUST(suggest_load(&w.svc, &why_));
+	assert_int_equal(suggest("thinkp")->n_data, 0);
+	assert_false(suggests("comp", "category", "computers")); /* nothing is in it */
+	put(&shop[3], true);
+	refresh();
+	in.q = (char *)"lap";
+	in.has_limit = true;
+	in.limit = 21;
+	assert_int_equal(handlers_ask(&w.h, w.a, "Suggest", &who_nobody, &in, NULL, NULL), E_INVALID);
+}
+
+static void ask_as(const char *q, const char *address)
+{
+	Search__V1__SearchRequest in = SEARCH__V1__SEARCH_REQUEST__INIT;
+
+	in.q = (char *)q;
+	in.hdr_client_ip = (char *)address;
+	(void)ask(&in);
+}
+
+/* A query is shown to others only when several people made it on several days. */
+static void test_suggest_keeps_secrets(void **state)
+{
+	(void)state;
+	for (int i = 0; i < 20; i++)
+		ask_as("kitchen scissors left", "192.0.2.1");
+	ask_as("laptop sleeve black", "192.0.2.1");
+	ask_as("laptop sleeve black", "192.0.2.2");
+	ask_as("laptop sleeve black", "192.0.2.3");
+	MUST(known_flush(&w.svc, w.a, &why_));
+	assert_int_equal(pg_fixture_i64(w.fx, "SELECT people FROM search.query_day WHERE query = 'kitchen scissors left'"), 1);
+	assert_int_equal(pg_fixture_i64(w.fx, "SELECT people FROM search.query_day WHERE query = 'laptop sleeve black'"), 3);
+	MUST(suggest_load(&w.svc, &why_));
+	assert_false(suggests("laptop sl", "query", "laptop sleeve black")); /* one day */
+	pg_fixture_sql(w.fx, "INSERT INTO search.query_day (day, lang, query, searches, empty, people) VALUES"
+			     " (current_date - 1, 'en', 'laptop sleeve black', 1, 0, 1),"
+			     " (current_date - 1, 'en', 'kitchen scissors left', 90, 0, 1),"
+			     " (current_date - 1, 'en', 'laptop of eve example', 90, 0, 90),"
+			     " (current_date - 2, 'en', 'laptop of eve example', 90, 0, 90),"
+			     " (current_date - 1, 'en', 'laptop cheap', 90, 80, 90), (current_date - 2, 'en', 'laptop cheap', 9, 9, 9)");
+	MUST(suggest_load(&w.svc, &why_));
+	assert_true(suggests("laptop sl", "query", "laptop sleeve black"));
+	assert_true(suggests("slee", "query", "laptop sleeve black"));
+	assert_false(suggests("kitchen sc", "query", "kitchen scissors left")); /* one person */
+	assert_false(suggests("laptop", "query", "laptop of eve example"));    /* words of no product */
+	assert_false(suggests("laptop", "query", "laptop cheap"));	       /* mostly nothing found */
+	assert_int_equal(pg_fixture_i64(w.fx, "SELECT count(*) FROM search.query_day q WHERE q::text LIKE '%%192.0.2%%'"), 0);
+}
+
 static void test_hostile(void **state)
 {
 	static const char *const queries[] = { "' OR 1=1 --", "a & | ! ( ) <-> :* 'b", "%%%___***", "\"unbalanced 'quotes",
@@ -423,10 +518,13 @@ static void test_hostile(void **state)
 	char *long_one = arena_alloc(w.a, 12001);
 
 	(void)state;
-	for (size_t i = 0; i < ARRAY_LEN(queries); i++)
+	for (size_t i = 0; i < ARRAY_LEN(queries); i++) {
 		(void)find(queries[i]);
+		(void)suggest(queries[i]);
+	}
 	memset(long_one, 'x', 999);
 	(void)find(long_one);
+	(void)suggest(long_one);
 	memset(long_one, 'x', 12000);
 	in.q = long_one;
 	assert_int_equal(handlers_ask(&w.h, w.a, "Search", &who_nobody, &in, NULL, NULL), E_INVALID);
@@ -446,6 +544,7 @@ int main(void)
 		cmocka_unit_test(test_filters_and_facets), cmocka_unit_test(test_sorts_and_pages),
 		cmocka_unit_test(test_highlight),    cmocka_unit_test(test_synonyms_and_rules),
 		cmocka_unit_test(test_hidden_is_gone), cmocka_unit_test(test_rebuild),
+		cmocka_unit_test(test_suggest),	     cmocka_unit_test(test_suggest_keeps_secrets),
 		cmocka_unit_test(test_report),	     cmocka_unit_test(test_hostile),
 		cmocka_unit_test(test_audited),
 	};
