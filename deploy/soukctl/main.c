@@ -11,6 +11,7 @@ static const struct command {
 	{ "keys", ctl_keys, "keys init --dir DIR               makes the missing key files; existing ones stay" },
 	{ "import", ctl_import, "import --url URL --email E FILE   a vendor's bulk import, with a progress bar" },
 	{ "reco", ctl_reco, "reco import --url URL --email E FILE   orders and visits from before, with a progress bar" },
+	{ "search", ctl_search, "search reindex --url URL --email E     rebuilds the search index, with a progress bar" },
 };
 
 static int usage(FILE *out)

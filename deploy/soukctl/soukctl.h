@@ -12,6 +12,7 @@
 int ctl_keys(int argc, char **argv);   /* keys init [--dir DIR] */
 int ctl_import(int argc, char **argv); /* import [options] FILE */
 int ctl_reco(int argc, char **argv);   /* reco import [options] FILE */
+int ctl_search(int argc, char **argv); /* search reindex|status [options] */
 
 /*
  * The next field of a line of CSV (sep ',': quotes double themselves) or TSV, unescaped into out; *at moves behind it.

@@ -1,8 +1,11 @@
 """Finding products through the REST surface: what a vendor publishes is found as people type, at once."""
 
+import os
+import subprocess
 import time
 import urllib.parse
 
+from support.e2e import ROOT
 from support.goods import Goods, until
 
 
@@ -92,6 +95,28 @@ class Search(Goods):
 
         until(done, 120)
         self.assertIn(product["id"], self.ids(word))
+
+    def test_rebuild_by_command(self):
+        program = os.path.join(os.environ.get("SOUK_BUILD_DIR", os.path.join(ROOT, "build", "debug")), "soukctl")
+        if not os.path.exists(program):
+            self.skipTest("no soukctl here")
+        before = self.admin().get("/api/admin/search/reindex", expect=200)
+
+        def command(word, password):
+            return subprocess.run([program, "search", word, "--url", self.shop.url, "--email",
+                                   self.demo_user("admin")["email"]], text=True, capture_output=True, timeout=180,
+                                  env={**os.environ, "SOUK_PASSWORD": password})
+
+        done = command("reindex", self.demo["password"])
+        self.assertEqual(done.returncode, 0, done.stderr)
+        after = self.admin().get("/api/admin/search/reindex", expect=200)
+        self.assertNotEqual(after["finished_at"], before.get("finished_at"))
+        self.assertIn(f"rebuilt at {after['finished_at']}", done.stdout)
+        self.assertRegex(done.stdout, r"^[1-9]\d* products are searched")
+        self.assertIn("idle 100 %", done.stderr)
+        self.assertEqual(command("status", self.demo["password"]).stdout, done.stdout)
+        self.assertEqual(command("reindex", "not the password").returncode, 1)
+        self.assertEqual(command("rebuild", self.demo["password"]).returncode, 2)
 
     def test_pin_and_report(self):
         word = self.word()

@@ -1,6 +1,8 @@
 /* The search on a real PostgreSQL: products put in as catalog exports them, found as people type. */
+#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -398,6 +400,73 @@ static void test_rebuild(void **state)
 			 0);
 }
 
+static enum err_code clear_tx(struct pg *pg, void *arg, struct err *e)
+{
+	(void)arg;
+	return search_db_clear(pg, e);
+}
+
+struct watcher {
+	atomic_bool stop;
+	atomic_int asked, wrong;
+};
+
+/* Asks all the time; every answer must be whole. */
+static void *watch(void *arg)
+{
+	struct watcher *x = arg;
+	struct arena *a = arena_new("watch", 16 << 20);
+
+	while (!atomic_load(&x->stop)) {
+		Search__V1__SearchRequest in = SEARCH__V1__SEARCH_REQUEST__INIT;
+		Search__V1__SearchReply *out = NULL;
+
+		arena_reset(a);
+		in.q = (char *)"laptop";
+		if (handlers_ask(&w.h, a, "Search", &who_nobody, &in, &out, NULL) || out->n_data != 2 || out->relaxed ||
+		    out->n_facets != 5)
+			atomic_fetch_add(&x->wrong, 1);
+		atomic_fetch_add(&x->asked, 1);
+	}
+	arena_free(a);
+	return NULL;
+}
+
+/* Rebuilt again and again, emptied slots included, while queries run: none sees less than everything. */
+static void test_swap_under_queries(void **state)
+{
+	const struct pg_actor who = { "system", "" };
+	struct watcher x = { 0 };
+	pthread_t thread[2];
+
+	(void)state;
+	for (size_t i = 0; i < 2; i++)
+		assert_int_equal(pthread_create(&thread[i], NULL, watch, &x), 0);
+	for (int round = 0; round < 6; round++) {
+		int before = atomic_load(&x.asked);
+
+		pg_fixture_sql(w.fx, "UPDATE search.state SET build = 'wanted'");
+		MUST(pg_tx(w.svc.pool, mono_ms() + 10000, &who, start_tx, NULL, &why_));
+		for (size_t i = 0; i < ARRAY_LEN(shop); i++) {
+			Catalog__V1__ExportedProduct *p = product(&shop[i], true);
+			struct index_batch b = { .svc = &w.svc, .arena = w.a, .products = &p, .n_products = 1,
+						 .ids = &shop[i].id, .n_ids = 1, .other_only = true };
+
+			MUST(pg_tx(w.svc.pool, mono_ms() + 10000, &who, put_tx, &b, &why_));
+		}
+		MUST(pg_tx(w.svc.pool, mono_ms() + 10000, &who, swap_tx, NULL, &why_));
+		MUST(pg_tx(w.svc.pool, mono_ms() + 10000, &who, clear_tx, NULL, &why_));
+		refresh();
+		for (int64_t until = mono_ms() + 20000; atomic_load(&x.asked) < before + 4 && mono_ms() < until;)
+			pg_fixture_settle(w.fx);
+	}
+	atomic_store(&x.stop, true);
+	for (size_t i = 0; i < 2; i++)
+		assert_int_equal(pthread_join(thread[i], NULL), 0);
+	assert_true(atomic_load(&x.asked) > 20);
+	assert_int_equal(atomic_load(&x.wrong), 0);
+}
+
 static void test_report(void **state)
 {
 	struct principal admin = who_admin(admin_perm);
@@ -544,6 +613,7 @@ int main(void)
 		cmocka_unit_test(test_filters_and_facets), cmocka_unit_test(test_sorts_and_pages),
 		cmocka_unit_test(test_highlight),    cmocka_unit_test(test_synonyms_and_rules),
 		cmocka_unit_test(test_hidden_is_gone), cmocka_unit_test(test_rebuild),
+		cmocka_unit_test(test_swap_under_queries),
 		cmocka_unit_test(test_suggest),	     cmocka_unit_test(test_suggest_keeps_secrets),
 		cmocka_unit_test(test_report),	     cmocka_unit_test(test_hostile),
 		cmocka_unit_test(test_audited),
