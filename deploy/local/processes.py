@@ -121,7 +121,7 @@ def gateway_env(s):
     env["GATEWAY_ADMIN_LISTEN"] = f"127.0.0.1:{s.ports['gateway_admin']}"
     # One machine is one address: the production limits (100 a minute) would stop a developer, the demo loader, a test.
     many = "1000000" if s.testing else "3000"
-    env.update({"LIMIT_USER": many, "LIMIT_ANONYMOUS": many, "LIMIT_AUTH": many, "LIMIT_GUARD": "1000000"})
+    env.update({"LIMIT_USER": many, "LIMIT_ANONYMOUS": many, "LIMIT_AUTH": many, "LIMIT_EVENTS": many, "LIMIT_GUARD": "1000000"})
     if s.testing:
         env["CORS_ORIGINS"] = "https://pages.e2e.example"
     return overridden(env, "GATEWAY_", "LIMIT_", "CORS_", "TRUSTED_PROXIES", "COOKIE_SECURE")
