@@ -154,54 +154,6 @@ static void three_d_secure(void **state)
 	assert_int_equal(confirm(&user, NULL, v->id, &o), OK);
 }
 
-static void webhook_alone(void **state)
-{
-	Checkout__V1__CheckoutView *v = start(&user, NULL);
-	const char *pi = v->payment->payment_intent_id;
-
-	(void)state;
-	assert_int_equal(pay_with(v->payment->client_secret, "pm_card_visa"), 200);
-	assert_int_equal(webhook("payment_intent.amount_capturable_updated", pi, "evt_alone"), OK);
-	assert_int_equal(webhook("payment_intent.amount_capturable_updated", pi, "evt_alone"), OK);
-	assert_int_equal(count("provider_event WHERE id =", "evt_alone"), 1);
-	sweep();
-	assert_string_equal(state_of(v->id), "ordered");
-	assert_int_equal(webhook("payment_intent.succeeded", pi, "evt_late"), OK);
-	assert_int_equal(count("provider_event WHERE next_at IS NULL AND id =", "evt_late"), 1);
-}
-
-/* The client vanished and the webhook is lost: the sweeper asks by itself. */
-static void nobody_tells(void **state)
-{
-	Checkout__V1__CheckoutView *v = start(&user, NULL);
-	struct arena *a = arena_new("sweep", 16u << 20);
-
-	(void)state;
-	assert_int_equal(pay_with(v->payment->client_secret, "pm_card_visa"), 200);
-	pg_fixture_sql(w.fx, "UPDATE checkout.checkout SET next_at = now() WHERE id = '%s'", v->id);
-	sweeper_round(&w.svc, a);
-	arena_free(a);
-	assert_string_equal(state_of(v->id), "ordered");
-}
-
-static void bad_webhooks(void **state)
-{
-	Checkout__V1__WebhookRequest in = CHECKOUT__V1__WEBHOOK_REQUEST__INIT;
-
-	(void)state;
-	assert_int_equal(webhook("payment_intent.succeeded", "pi_nobodyknows", "evt_unknown"), OK); /* 2xx, and parked */
-	for (int i = 0; i < 6; i++)
-		sweep();
-	assert_string_equal(pg_fixture_text(w.fx, "SELECT parked FROM checkout.provider_event WHERE id = 'evt_unknown'"),
-			    "unknown");
-	in.has_raw_body = true;
-	in.raw_body.data = (uint8_t *)"{}";
-	in.raw_body.len = 2;
-	in.hdr_signature = (char *)"t=1,v1=00";
-	assert_int_equal(ask("PayWebhook", &who_nobody, &in, NULL), E_INVALID);
-	assert_true(err_is(&last, "checkout.signature"));
-}
-
 static void guest(void **state)
 {
 	Checkout__V1__OrderRequest in = CHECKOUT__V1__ORDER_REQUEST__INIT;
@@ -490,8 +442,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(schema), TEST(steps_in_place), TEST(purchase),	   TEST(out_of_stock),	 TEST(changed_price),
-		TEST(bad_input),	  TEST(declined_then_paid), TEST(three_d_secure), TEST(webhook_alone),
-		TEST(nobody_tells),	  TEST(bad_webhooks),	   TEST(guest),		 TEST(many_clicks),
+		TEST(bad_input),	  TEST(declined_then_paid), TEST(three_d_secure), TEST(guest),		 TEST(many_clicks),
 		TEST(many_starts),	  TEST(replaced),	   TEST(patched),	 TEST(patched_too_late),
 		TEST(patched_after_order), TEST(longest),
 

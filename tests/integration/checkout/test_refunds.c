@@ -33,7 +33,7 @@ static void refunds(void **state)
 					" checkout.vendor_order WHERE vendor_id = '" VND1 "' AND order_id = '%s'", o->id), 0);
 }
 
-static void refund_goes_wrong(void **state)
+static void s29_refund_unknown_then_once(void **state)
 {
 	static const char *const faults[] = {
 		"{\"operation\":\"refund\",\"kind\":\"close_after\"}",
@@ -104,13 +104,14 @@ static void by_hand(const Checkout__V1__Order *o, int64_t amount)
 }
 
 /* "Already refunded" is looked into: by us, by hand, or in parts that are not ours to book. */
-static void refund_known(void **state)
+static void s29_refund_known_already(void **state)
 {
 	Checkout__V1__Refund *r = NULL;
 	Checkout__V1__Order *o = buy(&user, NULL);
 	const char *id = "";
 
 	(void)state;
+	w.by_hand = true;
 	fault("{\"operation\":\"refund\",\"kind\":\"close_after\",\"count\":0}"); /* made; the answer and then the key are lost */
 	(void)refund(o->id, 0, NULL, 0, false, &r);
 	no_faults();
@@ -143,7 +144,7 @@ static void refund_known(void **state)
 }
 
 /* A day later the provider knows the key no more: without a look the money would go back twice. */
-static void refund_of_yesterday(void **state)
+static void s29_refund_of_yesterday(void **state)
 {
 	Checkout__V1__Refund *r = NULL;
 	Checkout__V1__Order *o = buy(&user, NULL);
@@ -171,7 +172,7 @@ static void refund_of_yesterday(void **state)
 }
 
 /* A refund that had succeeded comes back weeks later: the books follow. */
-static void refund_fails_later(void **state)
+static void s31_refund_fails_later(void **state)
 {
 	Checkout__V1__WebhookRequest in = CHECKOUT__V1__WEBHOOK_REQUEST__INIT;
 	Checkout__V1__Order *o = buy(&user, NULL);
@@ -216,6 +217,7 @@ static void restock_refused(void **state)
 	sweep();
 	assert_int_equal(w.stock_a, 999);
 	assert_int_equal(metric_value(refused), before);
+	w.by_hand = true;
 	w.res[0].state = ST_RELEASED;
 	assert_int_equal(refund(o->id, 0, VAR_A, 1, true, &r), OK);
 	sweep();
@@ -250,7 +252,7 @@ static void *refund_one(void *arg)
 	return NULL;
 }
 
-static void refunds_race(void **state)
+static void s30_refunds_race(void **state)
 {
 	Checkout__V1__Order *o = buy(&user, NULL);
 	struct refunder x[8];
@@ -273,8 +275,8 @@ static void refunds_race(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(refunds),		   TEST(refund_goes_wrong),  TEST(refund_known), TEST(refund_of_yesterday),
-		TEST(refund_fails_later), TEST(restock_refused), TEST(refunds_race),
+		TEST(refunds),		   TEST(s29_refund_unknown_then_once),  TEST(s29_refund_known_already), TEST(s29_refund_of_yesterday),
+		TEST(s31_refund_fails_later), TEST(restock_refused), TEST(s30_refunds_race),
 	};
 
 	user = who_user(USER);
