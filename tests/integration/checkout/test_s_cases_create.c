@@ -1,4 +1,4 @@
-/* S1 to S8: the payment intent is being made, and everything that can go wrong does. One intent in the end, or none. */
+/* S1 to S8, S35: the payment intent is being made, and everything that can go wrong does. One intent in the end, or none. */
 #include "tests/integration/checkout/s_cases.h"
 
 /* 201, or 202 with the address to ask at; then, once the fault is over, one intent that is paid and becomes one order. */
@@ -150,6 +150,17 @@ static void s6_too_many_requests(void **state)
 	w.conf.inline_ms = 3000;
 	assert_int_equal(ask("StartCheckout", &user, order_of(&user, NULL, TOTAL), &v), OK);
 	assert_int_equal(intents_of(v->id, NULL), 1);
+}
+
+/* More than an answer may be, and one that comes byte by byte: cut off, and the outcome looked into. */
+static void s35_answer_slow_or_endless(void **state)
+{
+	int64_t began = mono_ms();
+
+	(void)state;
+	comes_right("{\"operation\":\"create\",\"kind\":\"huge_body\",\"bytes\":3000000}");
+	comes_right("{\"operation\":\"create\",\"kind\":\"slow_drip\",\"delay_ms\":20}");
+	assert_true(mono_ms() - began < 30000); /* all of it takes minutes */
 }
 
 /* ---- S7: kill -9 in the middle of a call ---- */
@@ -322,6 +333,7 @@ int main(void)
 		TEST(s7_killed_before_the_answer_is_stored),
 		TEST(s7_killed_while_capturing),
 		TEST(s8_key_with_other_parameters),
+		TEST(s35_answer_slow_or_endless),
 	};
 
 	user = who_user(USER);
