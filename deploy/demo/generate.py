@@ -146,3 +146,49 @@ def product(seed, number):
 def products(seed, scale, vendor):
     for number in range(vendor, scale, len(VENDORS)):
         yield product(seed, number)
+
+
+HISTORY_DAYS = 60
+
+
+def history(seed, products, now_ms, shoppers=250):
+    """What invented shoppers did in the last days with products (id, category): rows of the import of history.
+
+    Each likes two categories and, in them, mostly what many like; who buys has looked before, and some things go together.
+    """
+    rnd = random.Random(f"{seed}/history")
+    shelf = {}
+    for product_id, category in products:
+        shelf.setdefault(category, []).append(product_id)
+    tastes = sorted(shelf)
+    rows = []
+
+    def note(kind, shopper, session, product_id, at, **more):
+        rows.append({"id": f"{seed}-{len(rows)}", "type": kind, "user_id": f"demo-shopper-{shopper}",
+                     "session_id": session, "product_id": product_id, "occurred_at": at, **more})
+
+    def pick(category):
+        goods = shelf[category]
+        return goods[min(int(rnd.expovariate(4.0 / len(goods))), len(goods) - 1)]
+
+    for shopper in range(shoppers if tastes else 0):
+        likes = rnd.sample(tastes, min(2, len(tastes)))
+        for visit in range(rnd.choice((1, 2, 2, 3, 4))):
+            session = f"demo-visit-{seed}-{shopper}-{visit}"
+            at = now_ms - int(rnd.random() ** 1.4 * HISTORY_DAYS * 86400000) - 7200000
+            basket = []
+            for step in range(rnd.randint(2, 7)):
+                product_id = pick(rnd.choice(likes if rnd.random() < 0.85 else tastes))
+                note("view", shopper, session, product_id, at + step * 40000)
+                if rnd.random() < 0.3 and product_id not in basket:
+                    basket.append(product_id)
+                    note("add_to_cart", shopper, session, product_id, at + step * 40000 + 15000)
+            if basket and rnd.random() < 0.7:
+                if rnd.random() < 0.5:  # what lies beside it on the shelf
+                    goods = next(g for g in shelf.values() if basket[0] in g)
+                    beside = goods[(goods.index(basket[0]) + 1) % len(goods)]
+                    basket += [beside] if beside not in basket else []
+                for product_id in basket:
+                    note("purchase", shopper, session, product_id, at + 600000,
+                         order_id=f"demo-order-{seed}-{shopper}-{visit}", qty=1)
+    return rows

@@ -8,6 +8,7 @@ Says what it does in lines `demo: …`; writes <run-dir>/demo.json when complete
 """
 
 import argparse
+import itertools
 import json
 import os
 import shlex
@@ -153,6 +154,26 @@ def make_people(shop, admin, first_vendor):
     return users
 
 
+def make_history(shop, admin, args):
+    """Two months of invented visits and orders, so that there is something to recommend; once, where reco runs."""
+    asking = admin.clone(admin.token)
+    asking.patience = 20  # a build without it is not waited for
+    if asking.get("/api/admin/reco/status").status != 200:
+        say("no recommendations here: nobody has looked at anything yet")
+        return
+    category = {p["slug"]: p["category"] for i in range(len(generate.VENDORS))
+                for p in generate.products(args.seed, min(args.scale, 2000), i)}
+    cards = itertools.islice(shop.guest().walk("/api/products"), 3000)
+    known = sorted((c["slug"], c["id"]) for c in cards if c["slug"] in category)
+    now = int(time.time() * 1000)
+    rows = generate.history(args.seed, [(product_id, category[slug]) for slug, product_id in known], now)
+    for row in rows:
+        row["occurred_at"] = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(row["occurred_at"] / 1000))
+    for at in range(0, len(rows), 2000):
+        admin.post("/api/admin/reco/history", {"source": "demo", "rows": rows[at:at + 2000]}, expect=200)
+    say(f"{len(rows)} visits, carts and orders of the last {generate.HISTORY_DAYS} days")
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--run-dir", required=True)
@@ -178,6 +199,7 @@ def main():
     users += make_people(shop, admin, callers[0])
     users.append({"role": "staff", "email": STAFF[0], "vendor_id": callers[0].vendor_id})
     wait_for_stock(shop)
+    make_history(shop, admin, args)
 
     path = os.path.join(args.run_dir, "demo.json")
     with open(path + ".new", "w") as f:
