@@ -6,7 +6,9 @@
 #include "common/check.h"
 #include "common/crypto.h"
 #include "common/metrics.h"
+#include "common/outbox.h"
 #include "common/timeutil.h"
+#include "events.pb-c.h"
 #include "reco.pb-c.h"
 #include "services/reco/reco.h"
 #include "services/reco/reco_db_collect.h"
@@ -90,11 +92,41 @@ static enum err_code check_batch(struct call *c, const Reco__V1__CollectRequest 
 	return c->err.n_details ? err_set(&c->err, E_INVALID, "common.invalid_input", "events") : OK;
 }
 
+/* ---- clicks of searches ---- */
+
+static bool of_search(const Reco__V1__BehaviourEvent *m)
+{
+	return m->placement && strcmp(m->placement, "search") == 0;
+}
+
+/* What was clicked after which query is for search to count, and who clicked is not told; here the query is not kept. */
+static enum err_code tell_search(struct pg *pg, struct call *c, const Reco__V1__CollectRequest *in, struct err *e)
+{
+	Events__V1__SearchClicked msg = EVENTS__V1__SEARCH_CLICKED__INIT;
+
+	msg.clicks = arena_array(c->arena, in->n_events + 1, sizeof(*msg.clicks));
+	for (size_t i = 0; i < in->n_events; i++) {
+		const Reco__V1__BehaviourEvent *m = in->events[i];
+		Events__V1__SearchClick *click;
+
+		if (!of_search(m) || !m->request_id || !m->has_position || kind_of(m->type) != RECO_CLICK)
+			continue;
+		click = msg.clicks[msg.n_clicks++] = arena_alloc(c->arena, sizeof(*click));
+		events__v1__search_click__init(click);
+		click->search_id = m->request_id;
+		click->product_id = m->product_id;
+		click->has_position = true;
+		click->position = m->position;
+	}
+	return msg.n_clicks ? outbox_put(pg, "search", msg.clicks[0]->search_id, 0, "search.clicked", &msg.base, e) : OK;
+}
+
 /* ---- taking ---- */
 
 struct batch {
 	struct call *c;
 	const char *user_id, *session_id; /* NULL both: belongs to nobody */
+	const Reco__V1__CollectRequest *request;
 	struct event_in *in;
 	size_t n;
 	struct event_put_row *row;
@@ -113,7 +145,10 @@ static enum err_code put_tx(struct pg *pg, void *arg, struct err *e)
 		b->in[i].user_id = withheld ? NULL : b->user_id;
 		b->in[i].session_id = withheld ? NULL : b->session_id;
 	}
-	return reco_db_event_put(pg, b->c->arena, RECO_FROM_PAGE, true, b->in, b->n, &b->row, e);
+	if (reco_db_event_put(pg, b->c->arena, RECO_FROM_PAGE, true, b->in, b->n, &b->row, e))
+		return e->code;
+	/* A batch of which something was here before, or was dropped, tells nothing: no click may count twice. */
+	return b->row->put == (int64_t)b->request->n_events ? tell_search(pg, b->c, b->request, e) : OK;
 }
 
 /* Whatever is wrong with a single event that a page cannot help (its age, its visitor's zeal) drops it silently. */
@@ -133,7 +168,7 @@ static void fill(struct batch *b, const Reco__V1__CollectRequest *in, const char
 			continue;
 		b->in[b->n++] = (struct event_in){ .key = collect_key(b->c->arena, "page", whose, m->id), .ts = ts,
 						   .kind = kind, .product_id = m->product_id,
-						   .request_id = m->request_id, .placement = m->placement,
+						   .request_id = of_search(m) ? NULL : m->request_id, .placement = m->placement,
 						   .position = m->position, .qty = 1 };
 	}
 }
@@ -148,7 +183,7 @@ static void count(const char *what, int64_t n)
 
 static enum err_code reco_collect(struct call *c, const Reco__V1__CollectRequest *in, Reco__V1__CollectReply *out)
 {
-	struct batch b = { .c = c };
+	struct batch b = { .c = c, .request = in };
 	bool profile = !in->has_consent || in->consent;
 	const char *whose;
 

@@ -347,6 +347,11 @@ static enum err_code search_get_reindex(struct call *c, const Search__V1__Reinde
 
 /* ---- report ---- */
 
+static enum report_kind report_kind(const char *word)
+{
+	return strcmp(word, "empty") == 0 ? REPORT_EMPTY : strcmp(word, "unclicked") == 0 ? REPORT_UNCLICKED : REPORT_TOP;
+}
+
 static enum err_code search_get_report(struct call *c, const Search__V1__ReportRequest *in, Search__V1__ReportReply *out)
 {
 	int32_t days = in->has_days ? in->days : 7, limit = in->has_limit ? in->limit : 50;
@@ -360,12 +365,13 @@ static enum err_code search_get_report(struct call *c, const Search__V1__ReportR
 		return c->err.code;
 	check_range(&c->err, "days", days, 1, 90);
 	check_range(&c->err, "limit", limit, 1, 500);
-	check_oneof(&c->err, "kind", kind, "top|empty");
+	check_oneof(&c->err, "kind", kind, "top|empty|unclicked");
 	if (c->err.n_details)
 		return err_set(&c->err, E_INVALID, "common.invalid_input", "report");
 	if (call_pg(c, &pg))
 		return c->err.code;
-	code = search_db_report(pg, c->arena, days, strcmp(kind, "empty") == 0, limit, &rows, &n, &c->err);
+	code = search_db_report(pg, c->arena, days, report_kind(kind),
+				limit, &rows, &n, &c->err);
 	pg_return(pg);
 	if (code)
 		return code;
@@ -380,6 +386,12 @@ static enum err_code search_get_report(struct call *c, const Search__V1__ReportR
 		m->searches = rows[i].searches;
 		m->empty = rows[i].empty;
 		m->clicks = rows[i].clicks;
+		m->has_click_rate = rows[i].searches > rows[i].empty;
+		if (m->has_click_rate)
+			m->click_rate = (double)rows[i].clicks / (double)(rows[i].searches - rows[i].empty);
+		m->has_click_position = rows[i].clicks > 0;
+		if (m->has_click_position)
+			m->click_position = (double)rows[i].positions / (double)rows[i].clicks;
 		out->data[out->n_data++] = m;
 	}
 	return OK;

@@ -267,6 +267,7 @@ static enum err_code search_find(struct call *c, const Search__V1__SearchRequest
 		if (!cur.n)
 			keep_answer(&s, key, out);
 	}
+	out->search_id = known_search_id(c->arena, s.lang, s.normal);
 	if (!cur.n)
 		known_asked(s.svc->known, s.lang, s.normal, c->who.kind == WHO_USER ? c->who.user_id : in->hdr_client_ip,
 			    out->n_data == 0);

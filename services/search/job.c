@@ -7,5 +7,6 @@ const struct timer_job search_jobs[] = {
 	{ "rebuild", 300, true, index_rebuild },
 	{ "known", 300, false, known_refresh },
 	{ "asked", 2000, false, known_flush },
+	{ "clicks", 2000, true, known_clicks },
 	{ 0 },
 };

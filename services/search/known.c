@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/crypto.h"
 #include "common/timeutil.h"
 #include "services/search/people.h"
 #include "services/search/search_db_admin.h"
@@ -87,6 +88,15 @@ static bool may_be_kept(const char *text)
 	return *text && strlen(text) <= ASKED_TEXT;
 }
 
+char *known_search_id(struct arena *a, const char *lang, const char *normal)
+{
+	const char *text = arena_printf(a, "%s\n%s", lang, normal);
+	char hex[SHA256_HEX_LEN];
+
+	sha256_hex(text, strlen(text), hex);
+	return arena_printf(a, "srq_%.24s", hex);
+}
+
 void known_asked(struct known *k, const char *lang, const char *normal, const char *who, bool empty)
 {
 	struct asked *x = NULL;
@@ -112,6 +122,7 @@ void known_asked(struct known *k, const char *lang, const char *normal, const ch
 }
 
 struct flush_tx {
+	struct arena *arena;
 	const struct asked *v;
 	size_t n;
 };
@@ -129,8 +140,8 @@ static enum err_code flush_tx(struct pg *pg, void *arg, struct err *e)
 	const struct flush_tx *t = arg;
 
 	for (size_t i = 0; i < t->n; i++)
-		if (search_db_log(pg, t->v[i].lang, t->v[i].text, t->v[i].searches, t->v[i].empty,
-				  t->v[i].people, e))
+		if (search_db_log(pg, known_search_id(t->arena, t->v[i].lang, t->v[i].text), t->v[i].lang, t->v[i].text,
+				  t->v[i].searches, t->v[i].empty, t->v[i].people, e))
 			return e->code;
 	return OK;
 }
@@ -140,7 +151,7 @@ enum err_code known_flush(void *arg, struct arena *a, struct err *e)
 	struct search_svc *svc = arg;
 	struct known *k = svc->known;
 	const struct pg_actor who = { "system", "" };
-	struct flush_tx t = { 0 };
+	struct flush_tx t = { .arena = a };
 	struct asked *copy;
 
 	(void)pthread_mutex_lock(&k->asked_lock);
@@ -153,6 +164,21 @@ enum err_code known_flush(void *arg, struct arena *a, struct err *e)
 	qsort(copy, t.n, sizeof(*copy), by_text); /* replicas take the rows in one order */
 	t.v = copy;
 	return pg_tx(svc->pool, mono_ms() + 5000, &who, flush_tx, &t, e);
+}
+
+static enum err_code clicks_tx(struct pg *pg, void *arg, struct err *e)
+{
+	(void)arg;
+	return search_db_clicks_count(pg, e);
+}
+
+enum err_code known_clicks(void *arg, struct arena *a, struct err *e)
+{
+	struct search_svc *svc = arg;
+	const struct pg_actor who = { "system", "" };
+
+	(void)a;
+	return pg_tx(svc->pool, mono_ms() + 5000, &who, clicks_tx, NULL, e);
 }
 
 /* ---- refresh ---- */

@@ -17,6 +17,11 @@ static const struct conf_key search_keys[] = {
 	CONF(search_conf, checkout_url, "CHECKOUT_URL", "tcp://127.0.0.1:7005", 0, 0, 0, "where checkout serves"),
 	CONF(search_conf, checkout_bell_url, "CHECKOUT_BELL_URL", "tcp://127.0.0.1:7105", 0, 0, 0,
 	     "checkout's doorbell"),
+	CONF(search_conf, identity_url, "IDENTITY_URL", "tcp://127.0.0.1:7001", 0, 0, 0, "where identity serves"),
+	CONF(search_conf, identity_bell_url, "IDENTITY_BELL_URL", "tcp://127.0.0.1:7101", 0, 0, 0,
+	     "identity's doorbell"),
+	CONF(search_conf, reco_url, "RECO_URL", "tcp://127.0.0.1:7007", 0, 0, 0, "where reco serves"),
+	CONF(search_conf, reco_bell_url, "RECO_BELL_URL", "tcp://127.0.0.1:7107", 0, 0, 0, "reco's doorbell"),
 	CONF(search_conf, lang, "SEARCH_LANGUAGE", "en", 2, 2, CONF_REQUIRED,
 	     "language of the catalogue's texts (ISO 639-1); after a change: POST /api/admin/search/reindex"),
 	CONF(search_conf, currency, "SEARCH_CURRENCY", "USD", 3, 3, CONF_REQUIRED, "currency of readers that name none"),
@@ -29,12 +34,18 @@ static const struct conf_key search_keys[] = {
 	CONF_END,
 };
 
+struct peers { /* whose events it takes; catalog is called too */
+	struct rpc_client *checkout, *identity, *reco;
+};
+
 static enum err_code open_peers(const struct search_conf *conf, const struct rpc_keys *keys, struct search_svc *svc,
-				struct rpc_client **checkout_r, struct err *e)
+				struct peers *p, struct err *e)
 {
-	if (rpc_client_open("search", "catalog", conf->catalog_url, conf->d.resolve_ms, keys, &svc->catalog, e))
+	if (rpc_client_open("search", "catalog", conf->catalog_url, conf->d.resolve_ms, keys, &svc->catalog, e) ||
+	    rpc_client_open("search", "checkout", conf->checkout_url, conf->d.resolve_ms, keys, &p->checkout, e) ||
+	    rpc_client_open("search", "identity", conf->identity_url, conf->d.resolve_ms, keys, &p->identity, e))
 		return e->code;
-	return rpc_client_open("search", "checkout", conf->checkout_url, conf->d.resolve_ms, keys, checkout_r, e);
+	return rpc_client_open("search", "reco", conf->reco_url, conf->d.resolve_ms, keys, &p->reco, e);
 }
 
 int main(int argc, char **argv)
@@ -42,7 +53,7 @@ int main(int argc, char **argv)
 	struct search_conf conf = { 0 };
 	struct search_svc svc = { .conf = &conf };
 	struct service base = { 0 };
-	struct rpc_client *checkout = NULL;
+	struct peers peers = { 0 };
 	struct rpc_server *server = NULL;
 	struct inbox *inbox = NULL;
 	struct timers *timers = NULL;
@@ -69,10 +80,12 @@ int main(int argc, char **argv)
 	svc.dict = dict_new();
 	svc.known = known_new();
 	svc.suggest = suggest_new();
-	if (cache_open(conf.d.redis_url, 4, 200, &svc.cache, &e) || open_peers(&conf, base.keys, &svc, &checkout, &e))
+	if (cache_open(conf.d.redis_url, 4, 200, &svc.cache, &e) || open_peers(&conf, base.keys, &svc, &peers, &e))
 		return daemon_fail(&e);
 	struct inbox_source sources[] = { { "catalog", svc.catalog, conf.catalog_bell_url },
-					  { "checkout", checkout, conf.checkout_bell_url },
+					  { "checkout", peers.checkout, conf.checkout_bell_url },
+					  { "identity", peers.identity, conf.identity_bell_url },
+					  { "reco", peers.reco, conf.reco_bell_url },
 					  { 0 } };
 	const struct inbox_conf in = { .consumer = "search", .pool = svc.pool, .handlers = search_inbox, .svc = &svc,
 				       .sources = sources, .poll_ms = 500, .lease_s = 10 };
@@ -88,7 +101,9 @@ int main(int argc, char **argv)
 	timers_stop(timers);
 	suggest_stop(&svc);
 	rpc_client_close(svc.catalog);
-	rpc_client_close(checkout);
+	rpc_client_close(peers.checkout);
+	rpc_client_close(peers.identity);
+	rpc_client_close(peers.reco);
 	cache_close(svc.cache);
 	service_close(&base);
 	dict_free(svc.dict);

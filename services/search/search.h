@@ -17,6 +17,8 @@ struct search_conf {
 	struct daemon_conf d;
 	const char *catalog_url, *catalog_bell_url; /* whose products it keeps */
 	const char *checkout_url, *checkout_bell_url; /* what sold */
+	const char *identity_url, *identity_bell_url; /* who is erased */
+	const char *reco_url, *reco_bell_url;	      /* what was clicked */
 	const char *lang;     /* of the catalogue's texts: ISO 639-1 */
 	const char *currency; /* of readers that name none */
 	int cache_s;	      /* life of a cached answer */

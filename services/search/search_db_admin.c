@@ -114,38 +114,75 @@ enum err_code search_db_rule_drop(struct pg *pg, const char *id, bool *found_r, 
 
 static const struct pg_stmt log_add = {
 	.name = "log_add",
-	.sql = "INSERT INTO search.query_day AS q (lang, query, searches, empty, people)"
-	       " VALUES ($1, $2, $3::bigint, $4::bigint, $5::bigint)"
+	.sql = "INSERT INTO search.query_day AS q (id, lang, query, searches, empty, people)"
+	       " VALUES ($1, $2, $3, $4::bigint, $5::bigint, $6::bigint)"
 	       " ON CONFLICT (day, lang, query) DO UPDATE SET searches = q.searches + excluded.searches,"
-	       " empty = q.empty + excluded.empty, people = q.people + excluded.people",
+	       " empty = q.empty + excluded.empty, people = q.people + excluded.people,"
+	       " id = excluded.id",
+};
+static const struct pg_stmt click = {
+	.name = "click",
+	.sql = "INSERT INTO search.click AS c (id, clicks, positions) VALUES ($1, 1, $2::integer)"
+	       " ON CONFLICT (id, day) DO UPDATE SET clicks = c.clicks + 1, positions = c.positions + excluded.positions",
+};
+static const struct pg_stmt clicks_count = {
+	.name = "clicks_count",
+	.sql = "WITH c AS (DELETE FROM search.click c USING search.query_day q WHERE q.id = c.id AND q.day = c.day"
+	       " RETURNING c.id, c.day, c.clicks, c.positions), old AS (DELETE FROM search.click WHERE day < current_date - 1)"
+	       " UPDATE search.query_day q SET clicks = q.clicks + c.clicks, positions = q.positions + c.positions FROM c"
+	       " WHERE q.id = c.id AND q.day = c.day",
+};
+static const struct pg_stmt log_forget = {
+	.name = "log_forget",
+	.sql = "DELETE FROM search.query_day WHERE people < 2",
 };
 static const struct pg_col report_cols[] = {
 	PG_COL(report_row, query), PG_COL(report_row, lang),   PG_COL(report_row, searches),
 	PG_COL(report_row, empty), PG_COL(report_row, clicks),
+	PG_COL(report_row, positions),
 };
 static const struct pg_stmt report = {
 	.name = "report",
 	.sql = "SELECT query, lang, sum(searches)::bigint AS searches, sum(empty)::bigint AS empty,"
-	       " sum(clicks)::bigint AS clicks FROM search.query_day WHERE day > current_date - $1::integer"
-	       " AND (NOT $2::boolean OR empty > 0) GROUP BY query, lang"
-	       " ORDER BY CASE WHEN $2::boolean THEN sum(empty) ELSE sum(searches) END DESC, query LIMIT $3::integer",
+	       " sum(clicks)::bigint AS clicks, sum(positions)::bigint AS positions FROM search.query_day"
+	       " WHERE day > current_date - $1::integer GROUP BY query, lang"
+	       " HAVING CASE $2::integer WHEN 0 THEN true WHEN 1 THEN sum(empty) > 0"
+	       " ELSE sum(clicks) = 0 AND sum(searches) > sum(empty) END"
+	       " ORDER BY CASE $2::integer WHEN 1 THEN sum(empty) WHEN 2 THEN sum(searches) - sum(empty) ELSE sum(searches) END"
+	       " DESC, query LIMIT $3::integer",
 	.col = report_cols,
-	.ncol = 5,
+	.ncol = 6,
 	.row_size = sizeof(struct report_row),
 };
 
-enum err_code search_db_log(struct pg *pg, const char *lang, const char *query, int64_t searches, int64_t empty,
-			    int64_t people, struct err *e)
+enum err_code search_db_log(struct pg *pg, const char *id, const char *lang, const char *query, int64_t searches,
+			    int64_t empty, int64_t people, struct err *e)
 {
-	return pg_exec(pg, &log_add, PG_ARGS(P(lang), P(query), P(searches), P(empty), P(people)), NULL, e);
+	return pg_exec(pg, &log_add, PG_ARGS(P(id), P(lang), P(query), P(searches), P(empty), P(people)), NULL, e);
 }
 
-enum err_code search_db_report(struct pg *pg, struct arena *a, int32_t days, bool only_empty, int32_t limit,
+enum err_code search_db_click(struct pg *pg, const char *id, int32_t position, struct err *e)
+{
+	return pg_exec(pg, &click, PG_ARGS(P(id), P(position)), NULL, e);
+}
+
+enum err_code search_db_clicks_count(struct pg *pg, struct err *e)
+{
+	return pg_exec(pg, &clicks_count, PG_NONE, NULL, e);
+}
+
+enum err_code search_db_log_forget(struct pg *pg, struct err *e)
+{
+	return pg_exec(pg, &log_forget, PG_NONE, NULL, e);
+}
+
+enum err_code search_db_report(struct pg *pg, struct arena *a, int32_t days, enum report_kind kind, int32_t limit,
 			       struct report_row **rows_r, size_t *n_r, struct err *e)
 {
-	return pg_rows(pg, &report, PG_ARGS(P(days), P(only_empty), P(limit)), a, rows_r, n_r, e);
+	return pg_rows(pg, &report, PG_ARGS(P(days), P((int32_t)kind), P(limit)), a, rows_r, n_r, e);
 }
 
 const struct pg_stmt *const search_db_admin_stmts[] = {
-	&synonyms, &synonym_add, &synonym_drop, &rules, &rules_now, &rule_add, &rule_drop, &log_add, &report, NULL,
+	&synonyms, &synonym_add, &synonym_drop, &rules, &rules_now, &rule_add, &rule_drop, &log_add,
+	&click,	   &clicks_count, &log_forget, &report, NULL,
 };

@@ -31,11 +31,17 @@ MUST_CHECK enum err_code search_db_rule_drop(struct pg *, const char *id, bool *
 
 struct report_row {
 	const char *query, *lang;
-	int64_t searches, empty, clicks;
+	int64_t searches, empty, clicks, positions;
 };
-MUST_CHECK enum err_code search_db_log(struct pg *, const char *lang, const char *query, int64_t searches, int64_t empty,
-				       int64_t people, struct err *);
-MUST_CHECK enum err_code search_db_report(struct pg *, struct arena *, int32_t days, bool only_empty, int32_t limit,
+enum report_kind { REPORT_TOP, REPORT_EMPTY, REPORT_UNCLICKED };
+MUST_CHECK enum err_code search_db_log(struct pg *, const char *id, const char *lang, const char *query, int64_t searches,
+				       int64_t empty, int64_t people, struct err *);
+MUST_CHECK enum err_code search_db_click(struct pg *, const char *id, int32_t position, struct err *);
+/* Clicks of queries in the log are added to them; those of others are forgotten after a day. */
+MUST_CHECK enum err_code search_db_clicks_count(struct pg *, struct err *);
+/* Queries that no two people made. */
+MUST_CHECK enum err_code search_db_log_forget(struct pg *, struct err *);
+MUST_CHECK enum err_code search_db_report(struct pg *, struct arena *, int32_t days, enum report_kind, int32_t limit,
 					  struct report_row **rows_r, size_t *n_r, struct err *);
 
 extern const struct pg_stmt *const search_db_admin_stmts[];

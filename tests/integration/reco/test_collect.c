@@ -73,6 +73,43 @@ static void test_what_cannot_be_is_refused_or_dropped(void **state)
 	assert_int_equal(COUNT("reco.event WHERE ts > now() + interval '10 minutes'"), 0);
 }
 
+static void click_of_search(const char *session, const char *id, Reco__V1__CollectReply **out_r)
+{
+	Reco__V1__BehaviourEvent m = RECO__V1__BEHAVIOUR_EVENT__INIT, *list = &m;
+	Reco__V1__CollectRequest in = RECO__V1__COLLECT_REQUEST__INIT;
+
+	m.id = (char *)id;
+	m.type = (char *)"click";
+	m.product_id = (char *)"prd_a";
+	m.request_id = (char *)"srq_0123456789abcdef01234567";
+	m.placement = (char *)"search";
+	m.has_position = true;
+	m.position = 3;
+	in.events = &list;
+	in.n_events = 1;
+	in.session_id = (char *)session;
+	MUST(handlers_ask(&w.h, w.a, "Collect", &who_nobody, &in, out_r, &why_));
+}
+
+/* Search hears which query was clicked, and not by whom; here stays who clicked, and not after which query. */
+static void test_clicks_of_searches_are_told(void **state)
+{
+	Reco__V1__CollectReply *r = NULL;
+
+	(void)state;
+	click_of_search("s-search", "c1", &r);
+	assert_int_equal(r->accepted, 1);
+	assert_int_equal(COUNT("reco.outbox WHERE type = 'search.clicked' AND position('srq_0123456789abcdef01234567' IN"
+			       " encode(payload, 'escape')) > 0"), 1);
+	assert_int_equal(COUNT("reco.outbox WHERE position('s-search' IN encode(payload, 'escape')) > 0"), 0);
+	assert_int_equal(COUNT("reco.event WHERE session_id = 's-search' AND kind = 2 AND request_id IS NULL"), 1);
+	click_of_search("s-search", "c1", &r); /* again: once */
+	assert_int_equal(r->duplicates, 1);
+	assert_int_equal(COUNT("reco.outbox WHERE type = 'search.clicked'"), 1);
+	(void)view(&who_nobody, "s-search", "c2", "prd_a");
+	assert_int_equal(COUNT("reco.outbox WHERE type = 'search.clicked'"), 1);
+}
+
 static void test_robots_are_bounded(void **state)
 {
 	Reco__V1__CollectReply *out = NULL;
@@ -236,6 +273,7 @@ int main(void)
 		cmocka_unit_test(test_a_view_is_history_at_once),
 		cmocka_unit_test(test_a_batch_is_counted_once_and_bounded),
 		cmocka_unit_test(test_what_cannot_be_is_refused_or_dropped),
+		cmocka_unit_test(test_clicks_of_searches_are_told),
 		cmocka_unit_test(test_robots_are_bounded),
 		cmocka_unit_test(test_consent_is_respected),
 		cmocka_unit_test(test_an_erased_user_leaves_nothing),

@@ -12,6 +12,7 @@
 
 #include "common/cursor.h"
 #include "common/timeutil.h"
+#include "events.pb-c.h"
 #include "search.pb-c.h"
 #include "services/search/dict.h"
 #include "services/search/index.h"
@@ -486,6 +487,121 @@ static void test_report(void **state)
 	}
 }
 
+/* ---- events ---- */
+
+static void ask_as(const char *q, const char *address)
+{
+	Search__V1__SearchRequest in = SEARCH__V1__SEARCH_REQUEST__INIT;
+
+	in.q = (char *)q;
+	in.hdr_client_ip = (char *)address;
+	(void)ask(&in);
+}
+
+struct tell {
+	const char *type;
+	const ProtobufCMessage *msg;
+};
+
+static enum err_code tell_tx(struct pg *pg, void *arg, struct err *e)
+{
+	const struct tell *t = arg;
+	struct inbox_event ev = { .event_id = "evt_1", .agg_type = "", .agg_id = "", .type = t->type, .msg = t->msg };
+
+	for (const struct inbox_handler *h = search_inbox; h->type; h++)
+		if (strcmp(h->type, t->type) == 0)
+			return h->fn(pg, w.a, &ev, &w.svc, e);
+	return err_set(e, E_INTERNAL, "common.internal", "nobody hears %s", t->type);
+}
+
+static void tell(const char *type, const ProtobufCMessage *msg)
+{
+	const struct pg_actor who = { "system", "" };
+	struct tell t = { type, msg };
+
+	MUST(pg_tx(w.svc.pool, mono_ms() + 10000, &who, tell_tx, &t, &why_));
+}
+
+static const Search__V1__ReportRow *reported(const char *kind, const char *query)
+{
+	struct principal admin = who_admin(admin_perm);
+	Search__V1__ReportRequest in = SEARCH__V1__REPORT_REQUEST__INIT;
+	Search__V1__ReportReply *r = NULL;
+
+	in.kind = (char *)kind;
+	in.has_limit = true;
+	in.limit = 500;
+	MUST(handlers_ask(&w.h, w.a, "GetReport", &admin, &in, &r, &why_));
+	for (size_t i = 0; i < r->n_data; i++)
+		if (strcmp(r->data[i]->query, query) == 0)
+			return r->data[i];
+	return NULL;
+}
+
+static void click(const char *search_id, int32_t position)
+{
+	Events__V1__SearchClicked m = EVENTS__V1__SEARCH_CLICKED__INIT;
+	Events__V1__SearchClick c = EVENTS__V1__SEARCH_CLICK__INIT, *list = &c;
+
+	c.search_id = (char *)search_id;
+	c.product_id = (char *)"prd_03";
+	c.has_position = true;
+	c.position = position;
+	m.clicks = &list;
+	m.n_clicks = 1;
+	tell("search.clicked", &m.base);
+}
+
+static void test_clicks(void **state)
+{
+	const Search__V1__ReportRow *row;
+	const char *id;
+
+	(void)state;
+	id = find("Laptop SLEEVE 15")->search_id;
+	assert_string_equal(find("laptop  sleeve 15")->search_id, id); /* of the query, not of who asks */
+	assert_string_not_equal(find("laptop")->search_id, id);
+	click(id, 1); /* before the log knows of the query */
+	MUST(known_clicks(&w.svc, w.a, &why_));
+	MUST(known_flush(&w.svc, w.a, &why_));
+	assert_non_null(reported("unclicked", "laptop sleeve 15"));
+	click(id, 4);
+	click(id, 0);
+	click("srq_of_nothing", 1);
+	click("' OR 1=1", 1);
+	MUST(known_clicks(&w.svc, w.a, &why_));
+	MUST(known_clicks(&w.svc, w.a, &why_));
+	row = reported("top", "laptop sleeve 15");
+	assert_int_equal(row->searches, 2);
+	assert_int_equal(row->clicks, 2);
+	assert_true(row->click_rate > 0.99 && row->click_rate < 1.01);
+	assert_true(row->click_position > 2.49 && row->click_position < 2.51);
+	assert_null(reported("unclicked", "laptop sleeve 15"));
+	assert_int_equal(pg_fixture_i64(w.fx, "SELECT count(*) FROM search.click"), 1);
+}
+
+/* Whoever asked stands nowhere; an erased user's queries go with those that nobody else made. */
+static void test_an_erased_user_leaves_nothing(void **state)
+{
+	struct principal eve = who_user("usr_01jd000000000000000000000e");
+	Events__V1__UserErased gone = EVENTS__V1__USER_ERASED__INIT;
+	Search__V1__SearchRequest in = SEARCH__V1__SEARCH_REQUEST__INIT;
+
+	(void)state;
+	in.q = (char *)"present for eve example of elm street";
+	MUST(handlers_ask(&w.h, w.a, "Search", &eve, &in, NULL, &why_));
+	in.q = (char *)"kitchen scissors sharp";
+	MUST(handlers_ask(&w.h, w.a, "Search", &eve, &in, NULL, &why_));
+	ask_as("kitchen scissors sharp", "192.0.2.9");
+	MUST(known_flush(&w.svc, w.a, &why_));
+	assert_non_null(reported("top", "present for eve example of elm street"));
+	assert_int_equal(pg_fixture_i64(w.fx, "SELECT count(*) FROM search.query_day q WHERE q::text LIKE '%%usr_01jd%%'"), 0);
+	gone.user_id = (char *)eve.user_id;
+	tell("user.erased", &gone.base);
+	assert_null(reported("top", "present for eve example of elm street"));
+	assert_non_null(reported("top", "kitchen scissors sharp"));
+}
+
 /* ---- suggestions ---- */
 
 static Search__V1__SuggestReply *suggest(const char *q)
@@ -538,15 +654,6 @@ static void test_suggest(void **state)
 	in.has_limit = true;
 	in.limit = 21;
 	assert_int_equal(handlers_ask(&w.h, w.a, "Suggest", &who_nobody, &in, NULL, NULL), E_INVALID);
-}
-
-static void ask_as(const char *q, const char *address)
-{
-	Search__V1__SearchRequest in = SEARCH__V1__SEARCH_REQUEST__INIT;
-
-	in.q = (char *)q;
-	in.hdr_client_ip = (char *)address;
-	(void)ask(&in);
 }
 
 /* A query is shown to others only when several people made it on several days. */
@@ -615,6 +722,7 @@ int main(void)
 		cmocka_unit_test(test_hidden_is_gone), cmocka_unit_test(test_rebuild),
 		cmocka_unit_test(test_swap_under_queries),
 		cmocka_unit_test(test_suggest),	     cmocka_unit_test(test_suggest_keeps_secrets),
+		cmocka_unit_test(test_clicks),	     cmocka_unit_test(test_an_erased_user_leaves_nothing),
 		cmocka_unit_test(test_report),	     cmocka_unit_test(test_hostile),
 		cmocka_unit_test(test_audited),
 	};
