@@ -1,0 +1,35 @@
+/* What people did, in memory for a training: names as numbers, events in the order of time. */
+#ifndef SOUK_RECO_PAST_H
+#define SOUK_RECO_PAST_H
+
+#include <stdint.h>
+
+#include "common/arena.h"
+#include "services/reco/reco_db_features.h"
+
+struct act {
+	int64_t ts;
+	int32_t person, session, basket; /* -1: nobody, no session, no order */
+	int32_t item, kind;		 /* enum reco_kind */
+	int32_t rating;
+};
+
+struct past {
+	struct act *act; /* by rising time */
+	size_t n;
+	int32_t people, sessions, baskets, items;
+	const char **item; /* ids, ascending: an item's number is its place here */
+};
+
+struct past_builder;
+struct past_builder *past_begin(void);
+/* A page's row; impressions are left out. Times must not fall. */
+void past_add(struct past_builder *, const struct reco_event *);
+/* Ends the builder; the past lives in the arena. */
+void past_end(struct past_builder *, struct arena *, struct past *past_r);
+void past_drop(struct past_builder *); /* ends it without a result */
+
+/* The same with everything at or past an instant left out; items keep their numbers. */
+struct past past_before(const struct past *, int64_t until);
+
+#endif

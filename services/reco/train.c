@@ -1,0 +1,261 @@
+#include "services/reco/train.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "services/reco/ease.h"
+
+#define DAY_MS 86400000.0
+#define BASKET_MAX 100	/* a reseller's order says nothing of a basket */
+#define SESSION_MAX 50	/* a robot's, neither */
+#define FACTOR_PEOPLE 50 /* with fewer, factors only repeat what EASE says */
+
+const struct train_params train_defaults = { .neighbours = 300, .factors = 64, .sweeps = 10, .threads = 2, .ridge = 10,
+					     .half_life_days = 60, .basket_half_life_days = 180, .keep = 200,
+					     .sessions = 200000, .seed = 1 };
+static const double unobserved = 0.007, factor_ridge = 0.004;
+
+struct job {
+	struct arena *a;
+	const struct past *past; /* cut already */
+	int64_t until;
+	const struct train_params *p;
+	const atomic_bool *stop;
+	struct bundle *b;
+};
+
+static double decay(const struct job *j, int64_t ts, double half_life_days)
+{
+	return pow(0.5, (double)(j->until - ts) / DAY_MS / half_life_days);
+}
+
+/* How much an act says of taste; a purchase says all. */
+static double says(const struct act *x)
+{
+	switch (x->kind) {
+	case RECO_PURCHASE:
+		return 1;
+	case RECO_CART:
+		return 0.6;
+	case RECO_VIEW:
+	case RECO_CLICK:
+		return 0.2;
+	case RECO_RATING:
+		return x->rating >= 4 ? 1 : 0;
+	default:
+		return 0;
+	}
+}
+
+struct line { /* of an order */
+	int32_t basket, item;
+};
+
+static int by_line(const void *x, const void *y)
+{
+	const struct line *a = x, *b = y;
+
+	if (a->basket != b->basket)
+		return a->basket < b->basket ? -1 : 1;
+	return a->item < b->item ? -1 : a->item > b->item;
+}
+
+/* What was given back does not speak for itself: its purchases become true in undone_r. */
+static void undo_returns(struct arena *a, const struct past *p, bool *undone_r)
+{
+	struct line *gone = arena_array(a, p->n + 1, sizeof(*gone));
+	size_t n = 0;
+
+	for (size_t i = 0; i < p->n; i++)
+		if (p->act[i].kind == RECO_RETURN && p->act[i].basket >= 0)
+			gone[n++] = (struct line){ p->act[i].basket, p->act[i].item };
+	if (n == 0)
+		return;
+	qsort(gone, n, sizeof(*gone), by_line);
+	for (size_t i = 0; i < p->n; i++) {
+		const struct line l = { p->act[i].basket, p->act[i].item };
+
+		undone_r[i] = p->act[i].kind == RECO_PURCHASE && bsearch(&l, gone, n, sizeof(*gone), by_line);
+	}
+}
+
+static void name_items(struct job *j)
+{
+	const struct past *p = j->past;
+	uint32_t *at = arena_array(j->a, (size_t)p->items + 1, sizeof(*at));
+	char *ids;
+
+	for (int32_t i = 0; i < p->items; i++)
+		at[i + 1] = at[i] + (uint32_t)strlen(p->item[i]) + 1;
+	ids = arena_alloc(j->a, (size_t)at[p->items] + 1);
+	for (int32_t i = 0; i < p->items; i++)
+		memcpy(ids + at[i], p->item[i], (size_t)(at[i + 1] - at[i]));
+	j->b->n_items = p->items;
+	j->b->id_at = at;
+	j->b->ids = ids;
+}
+
+float *train_popular(struct arena *a, const struct past *p, int64_t until, double days, double half_life_days)
+{
+	float *s = arena_array(a, (size_t)p->items + 1, sizeof(*s));
+
+	for (size_t i = 0; i < p->n; i++) {
+		const struct act *x = &p->act[i];
+		double age = (double)(until - x->ts) / DAY_MS;
+
+		if (x->ts < until && age <= days)
+			s[x->item] += (float)(says(x) * (half_life_days > 0 ? pow(0.5, age / half_life_days) : 1));
+	}
+	return s;
+}
+
+/* People by items: the strongest thing somebody did with an item, decayed. */
+static void people(struct job *j, const bool *undone, struct sparse *x)
+{
+	struct cell *cells = arena_array(j->a, j->past->n, sizeof(*cells));
+	size_t n = 0;
+
+	for (size_t i = 0; i < j->past->n; i++) {
+		const struct act *t = &j->past->act[i];
+		double w = undone[i] ? 0 : says(t) * decay(j, t->ts, j->p->half_life_days);
+
+		if (t->person >= 0 && w > 1e-6)
+			cells[n++] = (struct cell){ t->person, t->item, (float)w };
+	}
+	sparse_build(j->a, j->past->people, j->past->items, cells, n, x);
+}
+
+static void together(struct job *j, const bool *undone)
+{
+	const struct pair_params pp = { 0.5, 0, j->p->keep };
+	struct cell *cells = arena_array(j->a, j->past->n, sizeof(*cells));
+	float *age = arena_array(j->a, (size_t)j->past->baskets + 1, sizeof(*age)), *weight;
+	struct sparse x, xt, gram;
+	size_t n = 0;
+
+	for (size_t i = 0; i < j->past->n; i++) {
+		const struct act *t = &j->past->act[i];
+
+		if (t->kind != RECO_PURCHASE || t->basket < 0 || undone[i])
+			continue;
+		cells[n++] = (struct cell){ t->basket, t->item, 1 };
+		age[t->basket] = (float)decay(j, t->ts, j->p->basket_half_life_days);
+	}
+	sparse_build(j->a, j->past->baskets, j->past->items, cells, n, &x);
+	weight = sparse_user_weights(j->a, &x, 0.5);
+	for (int32_t i = 0; i < j->past->baskets; i++)
+		weight[i] *= age[i];
+	sparse_transpose(j->a, &x, &xt);
+	sparse_gram(j->a, &x, &xt, weight, BASKET_MAX, j->p->threads, &gram);
+	pair_train(j->a, &gram, &pp, &j->b->together);
+}
+
+/* Sessions' views in their order; the latest so many sessions of two views or more. */
+static void sessions(struct job *j)
+{
+	const struct pair_params pp = { 0.5, 0, j->p->keep };
+	const struct past *p = j->past;
+	int64_t *len = arena_array(j->a, (size_t)p->sessions + 1, sizeof(*len)), *ptr, total = 0;
+	int32_t *place = arena_array(j->a, (size_t)p->sessions + 1, sizeof(*place)), *items, n = 0;
+	struct sparse x, xt, gram;
+
+	for (size_t i = 0; i < p->n; i++)
+		if (p->act[i].session >= 0 && (p->act[i].kind == RECO_VIEW || p->act[i].kind == RECO_CLICK))
+			len[p->act[i].session]++;
+	/* Sessions are numbered in the order of their first event: the latest are the last. */
+	for (int32_t s = p->sessions - 1, kept = 0; s >= 0; s--) {
+		bool fits = len[s] >= 2 && len[s] <= SESSION_MAX && kept < j->p->sessions;
+
+		kept += fits;
+		len[s] = fits ? len[s] : 0;
+	}
+	ptr = arena_array(j->a, (size_t)p->sessions + 2, sizeof(*ptr));
+	for (int32_t s = 0; s < p->sessions; s++)
+		if (len[s]) {
+			place[s] = n++;
+			ptr[n] = total += len[s];
+		}
+	items = arena_array(j->a, (size_t)total + 1, sizeof(*items));
+	for (size_t i = 0; i < p->n; i++) {
+		const struct act *t = &p->act[i];
+
+		if (t->session < 0 || !len[t->session] || (t->kind != RECO_VIEW && t->kind != RECO_CLICK))
+			continue;
+		/* len counts down what is still to come of the session */
+		items[ptr[place[t->session] + 1] - len[t->session]--] = t->item;
+	}
+	if (n == 0)
+		return;
+	session_build(j->a, ptr, items, n, p->items, &j->b->sessions);
+	sparse_transpose(j->a, &j->b->sessions.by_item, &x);
+	for (int64_t k = 0; k < x.ptr[x.rows]; k++)
+		x.val[k] = 1;
+	sparse_transpose(j->a, &x, &xt);
+	sparse_gram(j->a, &x, &xt, sparse_user_weights(j->a, &x, 0.5), SESSION_MAX, j->p->threads, &gram);
+	pair_train(j->a, &gram, &pp, &j->b->viewed);
+}
+
+static bool taste(struct job *j, const struct sparse *x)
+{
+	const struct ease_params ep = { j->p->neighbours, j->p->ridge, 0, j->p->threads };
+
+	return ease_train(j->a, x, &ep, j->stop, &j->b->liked);
+}
+
+static bool factors(struct job *j, const struct sparse *x)
+{
+	const struct ials_params ip = { j->p->factors, j->p->sweeps, 3, unobserved, factor_ridge, j->p->seed, j->p->threads };
+	int32_t active = 0;
+
+	for (int32_t u = 0; u < x->rows; u++)
+		active += sparse_len(x, u) >= 2;
+	if (j->p->factors < 1 || active < FACTOR_PEOPLE)
+		return true;
+	j->b->unobserved = unobserved;
+	j->b->ridge = factor_ridge;
+	return ials_train(j->a, x, &ip, j->stop, &j->b->factors);
+}
+
+static void nothing(void *arg, const char *step, int percent)
+{
+	(void)arg;
+	(void)step;
+	(void)percent;
+}
+
+bool train_bundle(struct arena *a, const struct past *past, int64_t until, const struct train_params *p,
+		  const atomic_bool *stop, train_progress *progress, void *arg, struct bundle *b)
+{
+	const struct past cut = past_before(past, until);
+	struct job j = { a, &cut, until, p, stop, b };
+	bool *undone = arena_array(a, cut.n + 1, sizeof(*undone));
+	float *popular;
+	struct sparse x;
+
+	progress = progress ? progress : nothing;
+	memset(b, 0, sizeof(*b));
+	b->data_from = cut.n ? cut.act[0].ts : 0;
+	b->data_to = until;
+	b->rows = (int64_t)cut.n;
+	b->seed = p->seed;
+	progress(arg, "people", 5);
+	undo_returns(a, &cut, undone);
+	name_items(&j);
+	popular = train_popular(a, &cut, until, 1e6, 14);
+	for (int32_t i = 0; i < cut.items; i++)
+		popular[i] += 1e-9F; /* what nobody touched of late stands last, and stands */
+	b->popular = popular;
+	people(&j, undone, &x);
+	progress(arg, "baskets", 15);
+	together(&j, undone);
+	if (stop && atomic_load(stop))
+		return false;
+	progress(arg, "sessions", 30);
+	sessions(&j);
+	progress(arg, "taste", 45);
+	if (!taste(&j, &x))
+		return false;
+	progress(arg, "factors", 70);
+	return factors(&j, &x);
+}
