@@ -69,6 +69,7 @@ enum route_flags {
 	ROUTE_COOKIE = 32,	 /* takes the refresh cookie: from a browser it needs an allow-listed Origin or X-Requested-With */
 	ROUTE_NO_IDEM = 64,	 /* a key is ignored (set by itself for /api/auth) */
 	ROUTE_IDEM_ANON = 128,	 /* a key is allowed without cart token or login: the message itself names its scope */
+	ROUTE_EMPTY = 256,	 /* what a page can do without: when the daemon is away, 200 with an empty answer */
 };
 
 struct route {

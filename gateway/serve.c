@@ -146,9 +146,13 @@ enum err_code serve_call(struct exchange *x)
 	struct pg_bytes in, out;
 	ProtobufCMessage *m;
 
-	if (gw_fill_target(x, &m) || gw_fill(x, m, &opts) || gw_pack(x, m, &in) || call_daemon(x, in, &opts, &out))
+	if (gw_fill_target(x, &m) || gw_fill(x, m, &opts) || gw_pack(x, m, &in))
 		return x->call.err.code;
-	return serve_reply(x, out);
+	if (call_daemon(x, in, &opts, &out) == E_UNAVAILABLE && (x->match.route->row->flags & ROUTE_EMPTY)) {
+		err_clear(&x->call.err);
+		out = (struct pg_bytes){ "", 0 };
+	}
+	return x->call.err.code ? x->call.err.code : serve_reply(x, out);
 }
 
 /* ---- cached ---- */

@@ -341,6 +341,10 @@ static void refusals_of_the_daemon(void **state)
 	a = get("/api/away", "");
 	check_error(a, 503, "DEPENDENCY_UNAVAILABLE");
 	assert_non_null(header_of(a, "Retry-After"));
+	/* What a page can do without. */
+	a = get("/api/away/list", "");
+	assert_int_equal(a->status, 200);
+	assert_non_null(strstr(a->text, "\r\n\r\n{\"data\":[]}"));
 }
 
 static void platform(void **state)

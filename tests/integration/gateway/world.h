@@ -265,6 +265,8 @@ static const struct route fake_rows[] = {
 };
 static const struct route away_rows[] = {
 	{ "GET", "/api/away", "away", "GetProduct", D(catalog__v1__get_product_request), D(catalog__v1__product), .status = 0 },
+	{ "GET", "/api/away/list", "away", "ListProducts", D(catalog__v1__list_products_request),
+	  D(catalog__v1__list_products_reply), .flags = ROUTE_READ | ROUTE_EMPTY },
 	{ 0 },
 };
 static const struct route_service world_services[] = {
