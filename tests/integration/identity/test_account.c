@@ -330,6 +330,7 @@ static void test_consents(void **state)
 	assert_int_equal(now->data[1]->granted, 1);
 	MUST(ASK("ExportMe", &me, &export, &all, e));
 	assert_int_equal(all->n_consents, 3); /* every decision */
+	assert_int_equal(pg_fixture_i64(w.fx, "SELECT count(*) FROM identity.outbox WHERE type = 'user.consent_changed'"), 3);
 	assert_false(pg_fixture_i64(w.fx, "SELECT has_table_privilege('souk_identity', 'identity.consent', 'UPDATE')::int::bigint"));
 	MUST(ASK("EraseMe", &me, &(Identity__V1__EraseMeRequest)IDENTITY__V1__ERASE_ME_REQUEST__INIT, NULL, e));
 	assert_int_equal(pg_fixture_i64(w.fx, "SELECT count(*) FROM identity.consent"), 0);
