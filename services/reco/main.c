@@ -87,6 +87,7 @@ static int serve(const struct reco_conf *conf)
 	if (rpc_server_start(&conf->d, "reco", reco_services, base.keys, svc.pool, &svc, &server, &e) ||
 	    inbox_start(&in, &inbox, &e) || timers_start(reco_jobs, svc.pool, &svc, &timers, &e))
 		return daemon_fail(&e);
+	timers_kick(timers, "months"); /* a daemon that was away for long finds no partition to write to */
 	daemon_ready();
 	(void)daemon_wait_stop();
 	rpc_server_stop(server);

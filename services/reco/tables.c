@@ -18,7 +18,7 @@ const struct rpc_service reco_services[] = { { &reco__v1__reco__descriptor, tabl
 const struct timer_job reco_jobs[] = {
 	{ "count", 1000, true, job_count },
 	{ "changes", 200, true, catalogue_changes },
-	{ "fill", 500, true, catalogue_fill },
+	{ "fill", 2000, true, catalogue_fill },
 	{ "months", 3600000, true, job_months },
 	{ "sweep", 60000, true, job_sweep },
 	{ 0 },
