@@ -27,7 +27,7 @@ sys.path[0:0] = [HERE, os.path.join(ROOT, "deploy", "demo")]
 
 import checks  # noqa: E402
 from faults import Chaos, Probe, Stage  # noqa: E402
-from load import Caller, History, Load  # noqa: E402
+from load import HOME, Caller, History, Load, Purchase, Session  # noqa: E402
 from rest import Rest  # noqa: E402
 from shop import Shop, until  # noqa: E402
 
@@ -116,7 +116,7 @@ class Platform:
 class Goods:
     """What is for sale in this run: plenty, little, few that everybody wants, and last units; of two vendors."""
 
-    def __init__(self, shop, run_dir, last=120):
+    def __init__(self, shop, run_dir, last=120, people=6):
         with open(os.path.join(run_dir, "demo.json")) as f:
             demo = json.load(f)
         admin_user = next(u for u in demo["users"] if u["role"] == "admin")
@@ -129,6 +129,10 @@ class Goods:
         self.last = queue.Queue()
         for variant in self.product(one, last // 2, 1, 2500) + self.product(two, last - last // 2, 1, 2500):
             self.last.put(variant)
+        self.people = [self.person(shop, i) for i in range(people)]
+        self.sessions = queue.Queue()
+        for person in self.people:
+            self.sessions.put(person)
         self.products = [p["id"] for p in shop.guest().get("/api/products?limit=50", expect=200)["data"]]
 
     def vendor(self, shop, i):
@@ -138,6 +142,12 @@ class Goods:
                                            "description": "Made by a test."}, key=True, expect=201)
         self.admin.post(f"/api/admin/vendors/{made['id']}/approve", {"commission_bp": 1000}, expect=200)
         return shop.vendor_login(email, password, made["id"])
+
+    def person(self, shop, i):
+        email, password = f"person{i}@chaos.souk.example", "a-Test-password-1357"
+        shop.account(email, password, "Cora Chaos")
+        reply = shop.guest().post("/api/auth/login", {"email": email, "password": password, "refresh_in_body": True}, expect=200)
+        return Session(email, reply["refresh_token"])
 
     def product(self, vendor, variants, on_hand, price):
         """Variant ids, once inventory knows of them; at most 50 to a product."""
@@ -174,7 +184,41 @@ def probes(shop, goods):
             "cart": look("/api/cart", (200,), cart_token=token), "inventory": look("/api/vendor/inventory?limit=1", (200,), token=vendor),
             "checkout": look("/api/vendor/orders?limit=1", (200,), token=vendor),
             "identity": look("/api/users/me", (200,), token=goods.admin.token),
+            "search": look("/api/search?q=thing&limit=1", (200,)),
             "notify": look("/api/admin/notifications?limit=1", (200, 404), token=goods.admin.token)}
+
+
+def without(stage, shop, goods, history, seed):
+    """What is gone takes nothing with it that does not need it: buying goes on without search and recommendations, looking
+    around and filling a cart without the payment provider, whose absence a checkout tells of at once (S33)."""
+    out, rnd = [], random.Random(seed)
+    load = Load(shop, goods, history, seed)
+    helpers = [d for d in ("search", "reco") if d in stage.daemons()]
+    for name, sig in [(d, s) for d in helpers for s in (signal.SIGSTOP, signal.SIGKILL)]:
+        stage.send(name, sig)
+        kind = f"without-{name}"
+        load.purchase(kind, time.monotonic(), rnd, [(rnd.choice(goods.many), 1)], certain=True)
+        stage.send(name, signal.SIGCONT)
+        if not history.checkouts[-1].orders:
+            out.append(f"{kind} ({sig.name}) nobody can buy: {history.calls[-3:]}")
+    stage.send("sandbox", signal.SIGSTOP)
+    try:
+        rest = Rest(shop.url, timeout=20)
+        for path in ("/api/products?limit=5", "/api/categories"):
+            if (reply := rest.get(path)).status != 200:
+                out.append(f"S33 {path} answers {reply.status} while the provider is away")
+        caller, purchase = Caller(history, shop.url, timeout=20), Purchase("without-provider", "s33@chaos.souk.example")
+        history.checkouts.append(purchase)
+        if not load.fill(caller, purchase, purchase.kind, time.monotonic(), [(rnd.choice(goods.many), 1)]):
+            out.append("S33 no cart can be filled while the provider is away")
+        estimate = rest.get("/api/cart/estimate?" + HOME, headers={"X-Cart-Token": caller.cart_token}, expect=200)
+        reply = caller.post("/api/checkout", load.body(estimate, purchase), key=True, if_match=load.tag(estimate))
+        purchase.begin = history.outcome(reply.status)
+        if reply.status not in (202, 503) or reply.status == 503 and not reply.header("Retry-After"):
+            out.append(f"S33 a checkout without the provider is answered {reply.status} {reply.text[:200]}")
+    finally:
+        stage.send("sandbox", signal.SIGCONT)
+    return out
 
 
 def percentile(values, p):
@@ -235,6 +279,7 @@ def storm(args, platform, goods):
     for part in (probe, load, sweep):
         (part.begin if part is load else part.start)()
     time.sleep(2)
+    missed = without(stage, shop, goods, history, args.seed)
     chaos.start()
     time.sleep(args.seconds)
     chaos.heal()
@@ -251,7 +296,7 @@ def storm(args, platform, goods):
     settle = checks.quiesce(stage, 90)
     if settle is not None:
         settle = time.monotonic() - settle_begun
-    found = [] if finished else ["a client's call never ended"]
+    found = missed + ([] if finished else ["a client's call never ended"])
     if settle is None:
         found.append(f"I7 still under way: {checks.pending(stage)}")
     # What settled events begin (a cart that is emptied, a mail) is over in a moment too.
@@ -264,6 +309,7 @@ def storm(args, platform, goods):
         vendor.close()
         vendor.patience = 30  # the gateway lets nobody in until it has heard of identity again
     found += checks.isolation(shop, one, two) + checks.isolation(shop, two, one)
+    found += checks.sessions(shop, goods.people)
     found += checks.leaks(before, checks.usage(stage))
     report(history, chaos, probe, sold, settle)
     if not sum(sold.values()):

@@ -10,7 +10,7 @@ import subprocess
 import threading
 import time
 
-DAEMONS = ["identity", "catalog", "inventory", "cart", "checkout", "notify"]
+DAEMONS = ["identity", "catalog", "inventory", "cart", "checkout", "search", "reco", "notify"]
 
 
 class Stage:
@@ -31,6 +31,16 @@ class Stage:
                     return json.load(f)
             except ValueError:
                 time.sleep(0.01)
+
+    def daemons(self):
+        """Those that run here."""
+        running = self.state()["processes"]
+        return [d for d in DAEMONS if d in running]
+
+    def schemas(self):
+        return [row["name"] for row in self.rows(
+            "SELECT n.nspname AS name FROM pg_namespace n JOIN pg_class c ON c.relnamespace = n.oid"
+            f" WHERE c.relname = 'dead_letter' AND n.nspname = ANY ('{{{','.join(DAEMONS)}}}')")]
 
     def pid(self, name):
         return self.state()["processes"][name]["pid"]
@@ -147,18 +157,18 @@ def mail_refuses(stage, _, seconds):
         pass
 
 
-def plan(seed):
+def plan(seed, daemons):
     """[(kind, act, on, seconds)]: one round has every fault at least once."""
     rnd = random.Random(seed)
-    every = [("kill -9", kill, d, 0) for d in DAEMONS + ["gateway", "sandbox"]]
-    every += [("SIGSTOP", pause, d, 2.5) for d in rnd.sample(DAEMONS + ["gateway"], 3)]
-    every += [("restart", term, d, 0) for d in rnd.sample(DAEMONS, 3)]
+    every = [("kill -9", kill, d, 0) for d in daemons + ["gateway", "sandbox"]]
+    every += [("SIGSTOP", pause, d, 2.5) for d in rnd.sample(daemons + ["gateway"], 3)]
+    every += [("restart", term, d, 0) for d in rnd.sample(daemons, 3)]
     every += [("kill -9", kill, "postgres", 0), ("kill -9", kill, "redis", 0), ("redis flushed", flush, "redis", 0)]
-    every += [("partition", proxied("hole"), d, 2.5) for d in rnd.sample(DAEMONS, 2)]
-    every += [("reset", proxied("reset"), d, 1.5) for d in rnd.sample(DAEMONS, 2)]
+    every += [("partition", proxied("hole"), d, 2.5) for d in rnd.sample(daemons, 2)]
+    every += [("reset", proxied("reset"), d, 1.5) for d in rnd.sample(daemons, 2)]
     every += [("one-way partition", proxied("hole", match="checkout>{}"), rnd.choice(["inventory", "cart"]), 2.0)]
     every += [("doorbells dropped", proxied("mute", "bell", "*"), "all", 5.0), ("horizon held", horizon, "postgres", 4)]
-    every += [("clock off", wrong_clock, d, 3.0) for d in rnd.sample(DAEMONS, 2)]
+    every += [("clock off", wrong_clock, d, 3.0) for d in rnd.sample(daemons, 2)]
     every += [("provider faults", provider, "sandbox", 6.0), ("mail refused", mail_refuses, "mail", 3.0), ("kill -9", kill, "mail", 0)]
     rnd.shuffle(every)
     return every
@@ -178,9 +188,9 @@ class Chaos(threading.Thread):
 
     def run(self):
         rnd = random.Random(self.seed)
-        round_no = 0
+        round_no, daemons = 0, self.stage.daemons()
         while not self.halt.is_set():
-            for fault in plan(self.seed * 1000 + round_no):
+            for fault in plan(self.seed * 1000 + round_no, daemons):
                 self.halt.wait(rnd.uniform(0.5, 1.5) * self.gap)
                 if self.halt.is_set():
                     break
@@ -206,9 +216,9 @@ class Chaos(threading.Thread):
         self.halt.set()
         self.join(60)
         self.stage.proxy("*", "open")
-        for name in DAEMONS:
+        for name in self.stage.daemons():
             self.stage.clock(name, 0)
-        for name in DAEMONS + ["gateway", "sandbox", "mail", "redis"]:
+        for name in self.stage.daemons() + ["gateway", "sandbox", "mail", "redis"]:
             self.stage.send(name, signal.SIGCONT)
 
 

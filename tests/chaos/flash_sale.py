@@ -112,7 +112,7 @@ def main():
     processes = 2
     with Platform(args.build, CHAOS_PROXY="") as platform:
         shop = platform.shop
-        goods = Goods(shop, platform.run_dir, last=2)
+        goods = Goods(shop, platform.run_dir, last=2, people=0)
         variant = goods.product(goods.vendors[0], 1, args.units, 1999)[0]
         results, go = multiprocessing.Queue(), multiprocessing.Event()
         ready = multiprocessing.Barrier(processes + 1)

@@ -12,6 +12,7 @@ import threading
 import time
 import urllib.parse
 import uuid
+import zlib
 
 from rest import Rest
 
@@ -57,6 +58,15 @@ class Purchase:
         self.abandoned = False
 
 
+class Session:
+    """Somebody signed in, who rotates the refresh token and keeps the old ones in mind."""
+
+    def __init__(self, email, token):
+        self.email, self.chain = email, [token]
+        self.successors = {}  # token -> what was answered for it
+        self.alive, self.doubt = True, False  # doubt: an answer was lost, so the last token may be an old one
+
+
 class Caller(Rest):
     """One client. Never raises for what the network does: status None is no answer."""
 
@@ -99,7 +109,7 @@ class Load:
         self.threads = [threading.Thread(target=self.work, daemon=True) for _ in range(workers)]
         self.arrivals = threading.Thread(target=self.arrive, daemon=True)
         self.mix = [(self.browse, 40), (self.buy_one, 18), (self.buy_overlap, 10), (self.abandon, 8), (self.change_cart, 10),
-                    (self.duel, 4), (self.storm, 3)]
+                    (self.duel, 4), (self.storm, 3), (self.refresh, 6)]
 
     def begin(self):
         for t in self.threads + [self.arrivals]:
@@ -196,6 +206,39 @@ class Load:
         self.together([one] * 32)
         caller.close()
 
+    def refresh(self, at, rnd):
+        """A page that comes back after a while. Asking twice within the grace has one answer."""
+        try:
+            session = self.goods.sessions.get_nowait()
+        except queue.Empty:
+            return self.browse(at, rnd)
+        caller, token = self.caller(), session.chain[-1]
+        how = {"body": {"refresh_token": token}, "headers": {"X-Requested-With": "XMLHttpRequest"}}
+        for n in range(6):
+            reply = caller.ask("refresh", "POST", "/api/auth/refresh", begun=None if n else at, **how)
+            status = reply.status if reply is not None else None
+            if self.history.outcome(status) == "unknown":
+                session.doubt = True
+            elif status != 429:
+                break
+            time.sleep(0.3 * (n + 1))
+        if ok(reply):
+            session.doubt = False
+            session.chain.append(reply["refresh_token"])
+            session.successors.setdefault(token, set()).add(reply["refresh_token"])
+            again = caller.ask("refresh", "POST", "/api/auth/refresh", **how) if rnd.random() < 0.3 else None
+            if ok(again):
+                session.successors[token].add(again["refresh_token"])
+            elif again is not None and again.status == 401:
+                session.alive = False  # the grace was over by then: that ended the session
+        elif status == 401:
+            session.alive = False
+            if not session.doubt:
+                self.history.errors.append(f"I15: the newest refresh token of {session.email} was refused")
+        caller.close()
+        if session.alive:
+            self.goods.sessions.put(session)
+
     @staticmethod
     def together(jobs):
         threads = [threading.Thread(target=job, daemon=True) for job in jobs]
@@ -218,6 +261,15 @@ class Load:
             purchase.cart_id = purchase.cart_id or reply.get("id") or reply.get("cart_id")
         return True
 
+    @staticmethod
+    def body(estimate, purchase):
+        return {"shipping_method": estimate["shipping_method"], "expected_total": estimate["totals"]["total"],
+                "address": ADDRESS, "email": purchase.email}
+
+    @staticmethod
+    def tag(estimate):
+        return f'"{estimate["cart_id"]}-{estimate["cart_version"]}"'
+
     def open(self, kind, at, rnd, lines):
         """(caller, purchase) with a checkout that waits for its payment, or None."""
         caller = self.caller()
@@ -230,10 +282,13 @@ class Load:
             return None
         purchase.cart_id = estimate["cart_id"]
         purchase.token = caller.cart_token
-        body = {"shipping_method": estimate["shipping_method"], "expected_total": estimate["totals"]["total"],
-                "address": ADDRESS, "email": purchase.email}
-        reply = caller.ask("checkout", "POST", "/api/checkout", body, tries=5, key=str(uuid.uuid4()),
-                           if_match=f'"{estimate["cart_id"]}-{estimate["cart_version"]}"')
+        body, how = self.body(estimate, purchase), {"key": str(uuid.uuid4()), "if_match": self.tag(estimate)}
+        reply = caller.ask("checkout", "POST", "/api/checkout", body, tries=5, **how)
+        if ok(reply) and rnd.random() < 0.2:
+            again = caller.ask("checkout", "POST", "/api/checkout", body, **how)
+            if ok(again) and again.body != reply.body:
+                self.history.errors.append(f"I5: the same key for cart {estimate['cart_id']} was answered with"
+                                           f" {reply.text[:300]} and then with {again.text[:300]}")
         purchase.begin = self.history.outcome(reply.status if reply else None)
         for _ in range(20):  # 202: it is being made
             if reply is None or reply.status != 202 or not reply.get("id"):
@@ -277,20 +332,26 @@ class Load:
         bank.close()
 
     def confirm(self, caller, purchase, tries=8):
-        reply = caller.ask("confirm", "POST", "/api/orders/confirm", {"checkout_id": purchase.checkout_id}, tries=tries,
-                           key=str(uuid.uuid4()))
+        key = str(uuid.uuid4())
+        reply = caller.ask("confirm", "POST", "/api/orders/confirm", {"checkout_id": purchase.checkout_id}, tries=tries, key=key)
+        if ok(reply) and zlib.crc32(key.encode()) % 4 == 0:
+            again = caller.ask("confirm", "POST", "/api/orders/confirm", {"checkout_id": purchase.checkout_id}, key=key)
+            if ok(again) and again.body != reply.body:
+                self.history.errors.append(f"I5: the same key for checkout {purchase.checkout_id} was answered with"
+                                           f" {reply.text[:300]} and then with {again.text[:300]}")
         purchase.confirmed.append(self.history.outcome(reply.status if reply else None))
         if ok(reply):
             purchase.orders.add(reply["id"])
         return reply
 
-    def purchase(self, kind, at, rnd, lines):
+    def purchase(self, kind, at, rnd, lines, certain=False):
+        """certain: a good card, and a buyer who waits for the order."""
         got = self.open(kind, at, rnd, lines)
         if not got:
             return
         caller, purchase = got
-        self.pay(purchase, "pm_card_chargeDeclined" if rnd.random() < 0.05 else "pm_card_visa")
-        if rnd.random() < 0.15:
+        self.pay(purchase, "pm_card_chargeDeclined" if not certain and rnd.random() < 0.05 else "pm_card_visa")
+        if not certain and rnd.random() < 0.15:
             caller.close()  # never comes back: the webhook has to do
             return
         self.confirm(caller, purchase)

@@ -125,6 +125,9 @@ SELECT source, type, error FROM checkout.dead_letter
 -- @ I11 search rest no dead letters
 SELECT source, type, error FROM search.dead_letter
 
+-- @ I11 reco rest no dead letters
+SELECT source, type, error FROM reco.dead_letter
+
 -- @ I11 notify rest no dead letters
 SELECT source, type, error FROM notify.dead_letter
 
@@ -175,6 +178,9 @@ SELECT v FROM checkout.audit_verify() v WHERE v IS NOT NULL
 
 -- @ I12 search always the audit chain is whole
 SELECT v FROM search.audit_verify() v WHERE v IS NOT NULL
+
+-- @ I12 reco always the audit chain is whole
+SELECT v FROM reco.audit_verify() v WHERE v IS NOT NULL
 
 -- @ I12 notify always the audit chain is whole
 SELECT v FROM notify.audit_verify() v WHERE v IS NOT NULL
