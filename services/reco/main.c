@@ -1,12 +1,21 @@
 #include <stdlib.h>
+#include <string.h>
 
 #include "common/conf.h"
 #include "common/rpc_server.h"
 #include "common/service.h"
+#include "services/reco/job_train.h"
 #include "services/reco/reco.h"
 #include "services/reco/visitors.h"
 
 extern const struct migration reco_migrations[];
+
+enum { TRAIN = DAEMON_EXTRA };
+
+static const struct daemon_mode_arg modes[] = {
+	{ "--train", TRAIN, false, "carry out the training that waits, then exit" },
+	{ 0 },
+};
 
 static const struct conf_key reco_keys[] = {
 	DAEMON_KEYS(reco_conf, "RECO", "7007", "7107", "7207"),
@@ -100,11 +109,27 @@ static int serve(const struct reco_conf *conf)
 	return daemon_end();
 }
 
+/* Beside the daemon, with a pool of its own and no port. */
+static int train(const struct reco_conf *conf)
+{
+	const struct pg_conf pg = { .dsn = conf->d.pg_dsn, .replica_dsn = conf->d.pg_replica_dsn, .pool = 2,
+				    .transaction_pooler = strcmp(conf->d.pg_pooler, "transaction") == 0,
+				    .app = "souk-reco-train", .schema = "reco" };
+	struct reco_svc svc = { .conf = conf };
+	struct err e = { 0 };
+	bool done = false;
+
+	if (pg_pool_open(&pg, reco_stmts, &svc.pool, &e) || train_run(&svc, &done, &e))
+		return daemon_fail(&e);
+	pg_pool_close(svc.pool);
+	return EXIT_SUCCESS;
+}
+
 int main(int argc, char **argv)
 {
 	struct reco_conf conf = { 0 };
 	struct err e = { 0 };
-	enum daemon_mode mode = daemon_init("reco", argc, argv);
+	int mode = daemon_init_modes("reco", argc, argv, modes);
 
 	if (conf_load(reco_keys, &conf, &e))
 		return daemon_fail(&e);
@@ -118,5 +143,7 @@ int main(int argc, char **argv)
 		return migrate_run(daemon_migrate_dsn(&conf.d), "reco", reco_migrations, &e) ? daemon_fail(&e) : EXIT_SUCCESS;
 	if (mode == DAEMON_CHECK)
 		return service_check(&conf.d, "reco", reco_migrations, reco_stmts, &e) ? daemon_fail(&e) : EXIT_SUCCESS;
+	if (mode == TRAIN)
+		return train(&conf);
 	return serve(&conf);
 }

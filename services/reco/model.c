@@ -1,6 +1,16 @@
-/* Models: their states, trainings. */
+/* Models: their states, who gets which; trainings. */
+#include <stdio.h>
+#include <string.h>
+
+#include "common/check.h"
+#include "common/cursor.h"
+#include "common/id.h"
 #include "reco.pb-c.h"
+#include "services/reco/artefact.h"
 #include "services/reco/reco.h"
+#include "services/reco/reco_db_model.h"
+
+#define PERM "admin.catalog"
 
 RPC_HANDLER(reco_list_models, Reco__V1__ListModelsRequest, Reco__V1__ListModelsReply)
 RPC_HANDLER(reco_get_model, Reco__V1__ModelRequest, Reco__V1__Model)
@@ -25,65 +35,412 @@ const struct rpc_method reco_model_methods[] = {
 	{ 0 },
 };
 
+/* ---- answers ---- */
+
+static Common__V1__Json *json_of(struct arena *a, const char *text)
+{
+	Common__V1__Json *j = arena_alloc(a, sizeof(*j));
+
+	common__v1__json__init(j);
+	j->text = (char *)(uintptr_t)(text ? text : "{}");
+	return j;
+}
+
+static void model_fill(struct arena *a, const struct model_row *r, Reco__V1__Model *m)
+{
+	m->id = (char *)r->id;
+	m->version = (char *)r->version;
+	m->kind = (char *)r->kind;
+	m->state = (char *)r->state;
+	m->metrics = json_of(a, r->metrics);
+	m->params = json_of(a, r->params);
+	m->gate = json_of(a, r->gate);
+	m->has_data_from_at = r->data_from > 0;
+	m->data_from_at = r->data_from;
+	m->has_data_to_at = r->data_to > 0;
+	m->data_to_at = r->data_to;
+	m->has_data_rows = m->has_seed = m->has_size_bytes = m->has_routine = m->has_trained_at = m->has_share_percent = true;
+	m->data_rows = r->data_rows;
+	m->seed = r->seed;
+	m->checksum = (char *)r->sha256;
+	m->size_bytes = r->bytes;
+	m->routine = r->routine;
+	m->why = (char *)r->why;
+	m->trained_at = r->trained_at;
+	m->has_evaluated_at = r->evaluated_at > 0;
+	m->evaluated_at = r->evaluated_at;
+	m->has_approved_at = r->approved_at > 0;
+	m->approved_at = r->approved_at;
+	m->approved_by = (char *)r->approved_by;
+	m->has_deployed_at = r->deployed_at > 0;
+	m->deployed_at = r->deployed_at;
+	m->share_percent = r->share_percent;
+}
+
+static enum err_code unknown(struct err *e, const char *id)
+{
+	return err_set(e, E_NOT_FOUND, "reco.model_unknown", "%s", id);
+}
+
+/* The model as it is inside this transaction, into the reply. */
+static enum err_code answer(struct pg *pg, struct call *c, const char *id, Reco__V1__Model *out, struct err *e)
+{
+	struct model_row *row = NULL;
+	bool found = false;
+
+	if (reco_db_model(pg, c->arena, id, false, &row, &found, e))
+		return e->code;
+	if (!found)
+		return unknown(e, id);
+	model_fill(c->arena, row, out);
+	return OK;
+}
+
 static enum err_code reco_list_models(struct call *c, const Reco__V1__ListModelsRequest *in, Reco__V1__ListModelsReply *out)
 {
-	(void)in;
-	(void)out;
-	return err_set(&c->err, E_UNAVAILABLE, "reco.not_ready", "no model");
+	int32_t limit = in->has_limit ? in->limit : 50;
+	const char *filter = arena_printf(c->arena, "models|%s", in->state ? in->state : "");
+	struct model_row *rows = NULL;
+	struct cursor cur;
+	struct pg *pg;
+	size_t n = 0;
+	enum err_code code;
+
+	if (call_perm(c, PERM))
+		return c->err.code;
+	check_range(&c->err, "limit", limit, 1, 100);
+	if (c->err.n_details)
+		return err_set(&c->err, E_INVALID, "common.invalid_input", "models");
+	if (cursor_read(c->arena, in->cursor, filter, "t", &cur, &c->err) || call_pg(c, &pg))
+		return c->err.code;
+	code = reco_db_models(pg, c->arena, in->state, cur.n ? cur.field[0].text : "", limit + 1, &rows, &n, &c->err);
+	pg_return(pg);
+	if (code)
+		return code;
+	out->data = arena_array(c->arena, n + 1, sizeof(*out->data));
+	for (size_t i = 0; i < n && i < (size_t)limit; i++) {
+		Reco__V1__Model *m = arena_alloc(c->arena, sizeof(*m));
+
+		reco__v1__model__init(m);
+		model_fill(c->arena, &rows[i], m);
+		out->data[out->n_data++] = m;
+	}
+	if (n > (size_t)limit)
+		out->next_cursor = cursor_write(c->arena, filter, "t", rows[limit - 1].id);
+	return OK;
 }
 
 static enum err_code reco_get_model(struct call *c, const Reco__V1__ModelRequest *in, Reco__V1__Model *out)
 {
-	(void)in;
-	(void)out;
-	return err_set(&c->err, E_UNAVAILABLE, "reco.not_ready", "no model");
+	struct change_row *rows = NULL;
+	size_t n = 0;
+	struct pg *pg;
+	enum err_code code;
+
+	if (call_perm(c, PERM) || call_pg(c, &pg))
+		return c->err.code;
+	code = answer(pg, c, in->model_id, out, &c->err);
+	if (!code)
+		code = reco_db_model_changes(pg, c->arena, in->model_id, &rows, &n, &c->err);
+	pg_return(pg);
+	if (code)
+		return code;
+	out->history = arena_array(c->arena, n + 1, sizeof(*out->history));
+	for (size_t i = 0; i < n; i++) {
+		Reco__V1__ModelChange *m = arena_alloc(c->arena, sizeof(*m));
+
+		reco__v1__model_change__init(m);
+		m->from = (char *)rows[i].from_state;
+		m->to = (char *)rows[i].to_state;
+		m->by = (char *)rows[i].who;
+		m->why = (char *)rows[i].why;
+		m->has_changed_at = true;
+		m->changed_at = rows[i].at;
+		out->history[out->n_history++] = m;
+	}
+	return OK;
+}
+
+/* ---- decisions ---- */
+
+struct decision {
+	struct call *c;
+	const char *id, *why;
+	int32_t share;
+	Reco__V1__Model *out;
+};
+
+static enum err_code wrong_state(struct err *e, const struct model_row *m)
+{
+	return err_set(e, E_CONFLICT, "reco.model_state", "%s is %s", m->id, m->state);
+}
+
+static enum err_code move(struct pg *pg, struct decision *d, const struct model_row *m, const char *to, struct err *e)
+{
+	bool moved = false;
+
+	if (reco_db_model_move(pg, m->id, m->state, to, call_actor(d->c), d->why, &moved, e))
+		return e->code;
+	return moved ? OK : wrong_state(e, m);
+}
+
+static enum err_code locked(struct pg *pg, struct decision *d, struct model_row **row_r, struct err *e)
+{
+	bool found = false;
+
+	if (reco_db_model(pg, d->c->arena, d->id, true, row_r, &found, e))
+		return e->code;
+	return found ? OK : unknown(e, d->id);
+}
+
+/* A person may approve what the gate could not judge, never what it rejected. */
+static enum err_code approve_tx(struct pg *pg, void *arg, struct err *e)
+{
+	struct decision *d = arg;
+	struct model_row *m = NULL;
+
+	if (locked(pg, d, &m, e))
+		return e->code;
+	if (strcmp(m->state, "evaluated") != 0)
+		return wrong_state(e, m);
+	return move(pg, d, m, "approved", e) ? e->code : answer(pg, d->c, m->id, d->out, e);
+}
+
+static enum err_code reject_tx(struct pg *pg, void *arg, struct err *e)
+{
+	struct decision *d = arg;
+	struct model_row *m = NULL;
+
+	if (locked(pg, d, &m, e))
+		return e->code;
+	if (strcmp(m->state, "evaluated") != 0 && strcmp(m->state, "approved") != 0)
+		return wrong_state(e, m);
+	return move(pg, d, m, "rejected", e) ? e->code : answer(pg, d->c, m->id, d->out, e);
+}
+
+/* The file is looked at before anybody is sent to it. */
+static enum err_code readable(struct decision *d, const struct model_row *m, struct err *e)
+{
+	const struct reco_svc *svc = d->c->svc;
+	struct artefact *f = NULL;
+	enum err_code code = artefact_open(arena_printf(d->c->arena, "%s/%s", svc->conf->model_dir, m->path), &f, e);
+
+	if (!code && strcmp(f->sha256, m->sha256) != 0)
+		code = err_set(e, E_RULE, "reco.artefact_bad", "%s is not the file that was judged", m->path);
+	if (!code)
+		artefact_close(f);
+	return code;
+}
+
+static enum err_code put_in_place(struct pg *pg, struct decision *d, const char *variant, const struct model_row *m,
+				  const struct deployment_row *now, struct err *e)
+{
+	bool moved;
+
+	/* What it takes the place of goes, unless the other variant still has it. */
+	if (now && strcmp(now->model_id, m->id) != 0 &&
+	    reco_db_model_move(pg, now->model_id, "deployed", "retired", call_actor(d->c), "replaced", &moved, e))
+		return e->code;
+	if (strcmp(m->state, "deployed") != 0 && move(pg, d, m, "deployed", e))
+		return e->code;
+	return reco_db_deploy(pg, variant, m->id, now ? now->model_id : NULL, strcmp(variant, "main") == 0 ? 100 : d->share,
+			      call_actor(d->c), e);
+}
+
+static enum err_code deploy_tx(struct pg *pg, void *arg, struct err *e)
+{
+	struct decision *d = arg;
+	struct deployment_row *now = NULL;
+	struct model_row *m = NULL;
+	size_t n = 0;
+
+	if (locked(pg, d, &m, e) || reco_db_deployments(pg, d->c->arena, true, &now, &n, e))
+		return e->code;
+	const struct deployment_row *main = n > 0 && strcmp(now[0].variant, "main") == 0 ? &now[0] : NULL;
+	const struct deployment_row *canary = n > 0 && strcmp(now[n - 1].variant, "canary") == 0 ? &now[n - 1] : NULL;
+	bool is_canary = canary && strcmp(canary->model_id, m->id) == 0;
+
+	if (strcmp(m->state, "approved") != 0 && strcmp(m->state, "retired") != 0 && !is_canary)
+		return wrong_state(e, m);
+	if (d->share < 100 && !main)
+		return err_set(e, E_CONFLICT, "reco.no_main", "a share needs a model beside it");
+	if (readable(d, m, e))
+		return e->code;
+	if (d->share < 100)
+		return put_in_place(pg, d, "canary", m, is_canary ? NULL : canary, e) ? e->code : answer(pg, d->c, m->id, d->out, e);
+	/* A canary that becomes the main one is no canary any more. */
+	if ((is_canary && reco_db_undeploy(pg, "canary", e)) || put_in_place(pg, d, "main", m, main, e))
+		return e->code;
+	return answer(pg, d->c, m->id, d->out, e);
+}
+
+/* A canary first; else the main one gives way to the one before it. */
+static enum err_code rollback_tx(struct pg *pg, void *arg, struct err *e)
+{
+	struct decision *d = arg;
+	struct deployment_row *now = NULL;
+	struct model_row *m = NULL;
+	bool moved;
+	size_t n = 0;
+
+	if (reco_db_deployments(pg, d->c->arena, true, &now, &n, e))
+		return e->code;
+	if (n > 0 && strcmp(now[n - 1].variant, "canary") == 0) {
+		if (reco_db_undeploy(pg, "canary", e) ||
+		    reco_db_model_move(pg, now[n - 1].model_id, "deployed", "retired", call_actor(d->c), d->why, &moved, e))
+			return e->code;
+		return answer(pg, d->c, now[n - 1].model_id, d->out, e);
+	}
+	if (n == 0 || !now[0].previous_id)
+		return err_set(e, E_CONFLICT, "reco.nothing_before", "nothing to go back to");
+	d->id = now[0].previous_id;
+	if (locked(pg, d, &m, e) || readable(d, m, e) || put_in_place(pg, d, "main", m, &now[0], e))
+		return e->code;
+	return answer(pg, d->c, m->id, d->out, e);
+}
+
+static enum err_code decide(struct call *c, pg_tx_fn *fn, const char *id, const char *why, int32_t share, Reco__V1__Model *out)
+{
+	struct decision d = { c, id, why && *why ? why : NULL, share, out };
+
+	if (call_perm(c, PERM))
+		return c->err.code;
+	if (id)
+		check_id(&c->err, "model_id", id, "mdl");
+	if (d.why)
+		check_text(&c->err, "why", d.why, 1, 500);
+	check_range(&c->err, "share_percent", share, 1, 100);
+	if (c->err.n_details)
+		return err_set(&c->err, E_INVALID, "common.invalid_input", "model");
+	return call_tx(c, CALL_TX_ONLY, fn, &d);
 }
 
 static enum err_code reco_approve_model(struct call *c, const Reco__V1__DecideModelRequest *in, Reco__V1__Model *out)
 {
-	(void)in;
-	(void)out;
-	return err_set(&c->err, E_UNAVAILABLE, "reco.not_ready", "no model");
+	return decide(c, approve_tx, in->model_id ? in->model_id : "", in->why, 100, out);
 }
 
 static enum err_code reco_reject_model(struct call *c, const Reco__V1__DecideModelRequest *in, Reco__V1__Model *out)
 {
-	(void)in;
-	(void)out;
-	return err_set(&c->err, E_UNAVAILABLE, "reco.not_ready", "no model");
+	return decide(c, reject_tx, in->model_id ? in->model_id : "", in->why, 100, out);
 }
 
 static enum err_code reco_deploy_model(struct call *c, const Reco__V1__DeployModelRequest *in, Reco__V1__Model *out)
 {
-	(void)in;
-	(void)out;
-	return err_set(&c->err, E_UNAVAILABLE, "reco.not_ready", "no model");
+	return decide(c, deploy_tx, in->model_id ? in->model_id : "", in->why, in->has_share_percent ? in->share_percent : 100,
+		      out);
 }
 
 static enum err_code reco_rollback_model(struct call *c, const Reco__V1__RollbackModelRequest *in, Reco__V1__Model *out)
 {
-	(void)in;
-	(void)out;
-	return err_set(&c->err, E_UNAVAILABLE, "reco.not_ready", "no model");
+	return decide(c, rollback_tx, NULL, in->why, 100, out);
+}
+
+/* ---- trainings ---- */
+
+static void training_fill(const struct training_row *r, Reco__V1__Training *m)
+{
+	m->id = (char *)r->id;
+	m->state = (char *)r->state;
+	m->step = (char *)r->step;
+	m->has_percent = m->has_queued_at = true;
+	m->percent = r->percent;
+	m->model_id = (char *)r->model_id;
+	m->message = (char *)r->message;
+	m->queued_at = r->queued_at;
+	m->has_started_at = r->started_at > 0;
+	m->started_at = r->started_at;
+	m->has_finished_at = r->finished_at > 0;
+	m->finished_at = r->finished_at;
+}
+
+static enum err_code training_answer(struct pg *pg, struct call *c, const char *id, Reco__V1__Training *out, struct err *e)
+{
+	struct training_row *row = NULL;
+	bool found = false;
+
+	if (reco_db_training(pg, c->arena, id, &row, &found, e))
+		return e->code;
+	if (!found)
+		return err_set(e, E_NOT_FOUND, "reco.training_unknown", "%s", id);
+	training_fill(row, out);
+	return OK;
+}
+
+struct training_tx {
+	struct call *c;
+	const char *id, *params;
+	int64_t seed;
+	Reco__V1__Training *out;
+};
+
+static enum err_code start_tx(struct pg *pg, void *arg, struct err *e)
+{
+	struct training_tx *t = arg;
+	const char *params = t->params;
+	bool added = false;
+
+	if (!params) { /* those of the deployed model */
+		struct deployment_row *now = NULL;
+		size_t n = 0;
+
+		if (reco_db_deployments(pg, t->c->arena, false, &now, &n, e))
+			return e->code;
+		params = n > 0 ? now[0].params : "{}";
+	}
+	if (reco_db_training_add(pg, t->id, params, t->seed, call_actor(t->c), &added, e))
+		return e->code;
+	if (!added)
+		return err_set(e, E_CONFLICT, "reco.training_runs", "one is queued or running");
+	return training_answer(pg, t->c, t->id, t->out, e);
 }
 
 static enum err_code reco_start_training(struct call *c, const Reco__V1__StartTrainingRequest *in, Reco__V1__Training *out)
 {
-	(void)in;
-	(void)out;
-	return err_set(&c->err, E_UNAVAILABLE, "reco.not_ready", "no model");
+	char *id = arena_alloc(c->arena, ID_LEN);
+	struct training_tx t = { c, id, in->params ? in->params->text : NULL, in->has_seed ? in->seed : 1, out };
+
+	if (call_perm(c, PERM))
+		return c->err.code;
+	check_range(&c->err, "seed", t.seed, 1, INT32_MAX);
+	if (t.params && strlen(t.params) > 4000)
+		err_detail(&c->err, "params", NULL, "at most 4000 characters");
+	if (c->err.n_details)
+		return err_set(&c->err, E_INVALID, "common.invalid_input", "training");
+	id_new("trn", id);
+	return call_tx(c, CALL_TX_ONLY, start_tx, &t);
 }
 
 static enum err_code reco_get_training(struct call *c, const Reco__V1__TrainingRequest *in, Reco__V1__Training *out)
 {
-	(void)in;
-	(void)out;
-	return err_set(&c->err, E_UNAVAILABLE, "reco.not_ready", "no model");
+	struct pg *pg;
+	enum err_code code;
+
+	if (call_perm(c, PERM) || call_pg(c, &pg))
+		return c->err.code;
+	code = training_answer(pg, c, in->training_id, out, &c->err);
+	pg_return(pg);
+	return code;
+}
+
+static enum err_code cancel_tx(struct pg *pg, void *arg, struct err *e)
+{
+	struct training_tx *t = arg;
+	bool found = false;
+
+	if (reco_db_training_cancel(pg, t->id, &found, e) || training_answer(pg, t->c, t->id, t->out, e))
+		return e->code;
+	return found ? OK : err_set(e, E_CONFLICT, "reco.training_over", "it is %s", t->out->state);
 }
 
 static enum err_code reco_cancel_training(struct call *c, const Reco__V1__TrainingRequest *in, Reco__V1__Training *out)
 {
-	(void)in;
-	(void)out;
-	return err_set(&c->err, E_UNAVAILABLE, "reco.not_ready", "no model");
+	struct training_tx t = { .c = c, .id = in->training_id, .out = out };
+
+	if (call_perm(c, PERM))
+		return c->err.code;
+	check_id(&c->err, "training_id", in->training_id, "trn");
+	if (c->err.n_details)
+		return err_set(&c->err, E_INVALID, "common.invalid_input", "training_id");
+	return call_tx(c, CALL_TX_ONLY, cancel_tx, &t);
 }

@@ -2,14 +2,17 @@
 #include "reco.pb-c.h"
 #include "services/reco/catalogue.h"
 #include "services/reco/job.h"
+#include "services/reco/job_train.h"
 #include "services/reco/reco.h"
 #include "services/reco/reco_db_admin.h"
 #include "services/reco/reco_db_catalogue.h"
 #include "services/reco/reco_db_collect.h"
 #include "services/reco/reco_db_features.h"
+#include "services/reco/reco_db_model.h"
 
 const struct pg_stmt *const *const reco_stmts[] = { reco_db_collect_stmts, reco_db_features_stmts,
-						    reco_db_catalogue_stmts, reco_db_admin_stmts, NULL };
+						    reco_db_catalogue_stmts, reco_db_admin_stmts,
+						    reco_db_model_stmts, NULL };
 
 static const struct rpc_method *const tables[] = { reco_collect_methods, reco_import_methods, reco_admin_methods,
 						   reco_model_methods,	 reco_serve_methods,  NULL };
@@ -21,5 +24,6 @@ const struct timer_job reco_jobs[] = {
 	{ "fill", 2000, true, catalogue_fill },
 	{ "months", 3600000, true, job_months },
 	{ "sweep", 60000, true, job_sweep },
+	{ "train", 5000, true, job_train },
 	{ 0 },
 };

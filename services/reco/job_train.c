@@ -1,0 +1,452 @@
+#include "services/reco/job_train.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <jansson.h>
+#include <pthread.h>
+#include <signal.h>
+#include <spawn.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "common/id.h"
+#include "common/log.h"
+#include "common/timeutil.h"
+#include "services/reco/gate.h"
+#include "services/reco/reco_db_model.h"
+#include "services/reco/train.h"
+
+#define DAY_MS 86400000LL
+#define HOLD_OUT_DAYS 14
+#define BEAT_MS 2000
+#define TX_MS 15000
+
+extern char **environ;
+
+static const struct pg_actor nobody = { "system", "" };
+
+struct work {
+	struct reco_svc *svc;
+	struct arena *a;
+	struct training_row *t;
+	struct train_params params;
+	const char *params_text;
+	struct past past;
+	struct deployment_row *main; /* NULL: nothing is deployed */
+	struct artefact *deployed;
+	struct gate_result gate;
+	struct model_row model;
+	pthread_t beat;
+	pthread_mutex_t lock; /* of step and percent */
+	const char *step;
+	int percent;
+	atomic_bool stop, ended;
+};
+
+/* ---- parameters ---- */
+
+/* Unknown names are ignored; a value that is no number or out of range is the standard one. */
+static double setting(const json_t *o, const char *name, double standard, double min, double max)
+{
+	const json_t *v = json_object_get(o, name);
+	double x = json_is_number(v) ? json_number_value(v) : standard;
+
+	return x >= min && x <= max ? x : standard;
+}
+
+static void read_params(struct work *w)
+{
+	json_t *o = json_loads(w->t->params ? w->t->params : "{}", 0, NULL);
+	struct train_params *p = &w->params;
+
+	*p = train_defaults;
+	p->seed = w->t->seed > 0 ? (uint64_t)w->t->seed : 1;
+	p->neighbours = (int)setting(o, "neighbours", p->neighbours, 10, 512);
+	p->factors = (int)setting(o, "factors", p->factors, 0, 512);
+	p->sweeps = (int)setting(o, "sweeps", p->sweeps, 1, 50);
+	p->ridge = setting(o, "ridge", p->ridge, 0.1, 100000);
+	p->half_life_days = setting(o, "half_life_days", p->half_life_days, 1, 3650);
+	p->basket_half_life_days = setting(o, "basket_half_life_days", p->basket_half_life_days, 1, 3650);
+	json_decref(o);
+	w->params_text = arena_printf(w->a,
+				      "{\"neighbours\": %d, \"factors\": %d, \"sweeps\": %d, \"ridge\": %g, "
+				      "\"half_life_days\": %g, \"basket_half_life_days\": %g}",
+				      p->neighbours, p->factors, p->sweeps, p->ridge, p->half_life_days,
+				      p->basket_half_life_days);
+}
+
+/* ---- the job is alive, and may be told to end ---- */
+
+struct beat_tx {
+	struct work *w;
+	struct arena *a;
+	const char *step;
+	int percent;
+	bool cancel;
+};
+
+static enum err_code beat_tx(struct pg *pg, void *arg, struct err *e)
+{
+	struct beat_tx *t = arg;
+
+	return reco_db_training_beat(pg, t->a, t->w->t->id, t->step, t->percent, &t->cancel, e);
+}
+
+static void *beat(void *arg)
+{
+	struct work *w = arg;
+	struct arena *a = arena_new("reco beat", 1 << 20);
+	struct err e = { 0 };
+
+	while (!atomic_load(&w->ended)) {
+		struct beat_tx t = { .w = w, .a = a };
+
+		pthread_mutex_lock(&w->lock);
+		t.step = w->step;
+		t.percent = w->percent;
+		pthread_mutex_unlock(&w->lock);
+		/* A database that is away is no reason to stop. */
+		if (pg_tx(w->svc->pool, mono_ms() + TX_MS, &nobody, beat_tx, &t, &e) == OK && t.cancel)
+			atomic_store(&w->stop, true);
+		e = (struct err){ 0 };
+		arena_reset(a);
+		for (int i = 0; i < BEAT_MS / 100 && !atomic_load(&w->ended); i++)
+			sleep_ms(100);
+	}
+	arena_free(a);
+	return NULL;
+}
+
+static void progress(void *arg, const char *step, int percent)
+{
+	struct work *w = arg;
+
+	pthread_mutex_lock(&w->lock);
+	w->step = step;
+	w->percent = percent;
+	pthread_mutex_unlock(&w->lock);
+	log_msg(LVL_INFO, "training", LF_S("training", w->t->id), LF_S("step", step), LF_I("percent", percent));
+}
+
+/* The twin that is judged takes the first half, the model itself the second. */
+static void progress_twin(void *arg, const char *step, int percent)
+{
+	progress(arg, step, 10 + percent * 4 / 10);
+}
+
+static void progress_whole(void *arg, const char *step, int percent)
+{
+	progress(arg, step, 55 + percent * 4 / 10);
+}
+
+/* ---- steps ---- */
+
+struct adding {
+	struct past_builder *b;
+	const atomic_bool *stop;
+};
+
+static enum err_code add(void *arg, const struct reco_event *ev, struct err *e)
+{
+	struct adding *ad = arg;
+
+	if (atomic_load(ad->stop))
+		return err_set(e, E_CONFLICT, "reco.training_cancelled", "cancelled");
+	past_add(ad->b, ev);
+	return OK;
+}
+
+static enum err_code read_past(struct work *w, struct err *e)
+{
+	const struct reco_range range = { 0, w->t->as_of,
+					  RECO_KINDS(RECO_VIEW) | RECO_KINDS(RECO_CLICK) | RECO_KINDS(RECO_CART) |
+						  RECO_KINDS(RECO_PURCHASE) | RECO_KINDS(RECO_RATING) | RECO_KINDS(RECO_RETURN),
+					  false };
+	struct adding ad = { past_begin(), &w->stop };
+
+	progress(w, "reading", 1);
+	if (reco_features_stream(w->svc->pool, &range, 0, NULL, add, &ad, e)) {
+		past_drop(ad.b);
+		return e->code;
+	}
+	past_end(ad.b, w->a, &w->past);
+	if (w->past.n == 0)
+		return err_set(e, E_RULE, "reco.nothing_to_learn", "there are no events yet");
+	return OK;
+}
+
+static enum err_code read_deployed(struct work *w, struct err *e)
+{
+	struct deployment_row *rows = NULL;
+	struct err ignored = { 0 };
+	struct pg *pg;
+	size_t n = 0;
+
+	if (pg_borrow(w->svc->pool, mono_ms() + TX_MS, &pg, e))
+		return e->code;
+	if (reco_db_deployments(pg, w->a, false, &rows, &n, e)) {
+		pg_return(pg);
+		return e->code;
+	}
+	pg_return(pg);
+	for (size_t i = 0; i < n; i++)
+		if (strcmp(rows[i].variant, "main") == 0)
+			w->main = &rows[i];
+	/* A file that is gone or damaged is not compared with; serving tells of it. */
+	if (w->main && artefact_open(arena_printf(w->a, "%s/%s", w->svc->conf->model_dir, w->main->path), &w->deployed, &ignored))
+		w->deployed = NULL;
+	return OK;
+}
+
+static enum err_code cancelled(struct err *e)
+{
+	return err_set(e, E_CONFLICT, "reco.training_cancelled", "cancelled");
+}
+
+/* The same parameters on what came before the cut, judged on what came after it. */
+static enum err_code judge(struct work *w, struct err *e)
+{
+	int64_t first = w->past.act[0].ts, range = w->t->as_of - first,
+		cut = w->t->as_of - (range / 5 < HOLD_OUT_DAYS * DAY_MS ? range / 5 : HOLD_OUT_DAYS * DAY_MS);
+	struct arena *scratch = arena_new("reco twin", SIZE_MAX);
+	struct bundle twin;
+
+	if (!train_bundle(scratch, &w->past, cut, &w->params, &w->stop, progress_twin, w, &twin)) {
+		arena_free(scratch);
+		return cancelled(e);
+	}
+	progress(w, "evaluating", 52);
+	gate_judge(scratch, &w->past, cut, &twin, w->deployed ? &w->deployed->b : NULL, w->params.seed, &w->gate);
+	arena_free(scratch);
+	return OK;
+}
+
+static enum err_code make(struct work *w, struct err *e)
+{
+	struct model_row *m = &w->model;
+	struct artefact *check = NULL;
+	struct bundle b;
+	char *id = arena_alloc(w->a, ID_LEN), *sha = arena_alloc(w->a, SHA256_HEX_LEN);
+	size_t size = 0;
+
+	if (!train_bundle(w->a, &w->past, w->t->as_of, &w->params, &w->stop, progress_whole, w, &b))
+		return cancelled(e);
+	progress(w, "writing", 97);
+	id_new("mdl", id);
+	snprintf(b.version, sizeof(b.version), "b%s", id + 4);
+	*m = (struct model_row){ .id = id, .version = arena_strdup(w->a, b.version), .params = w->params_text,
+				 .data_from = b.data_from, .data_to = b.data_to, .data_rows = b.rows,
+				 .seed = (int64_t)w->params.seed, .path = arena_printf(w->a, "%s.model", b.version),
+				 .routine = w->main && strcmp(w->main->params, w->params_text) == 0 };
+	if (artefact_write(w->svc->conf->model_dir, m->path, &b, sha, &size, e))
+		return e->code;
+	m->sha256 = sha;
+	m->bytes = (int64_t)size;
+	/* What was written is what others will read. */
+	if (artefact_open(arena_printf(w->a, "%s/%s", w->svc->conf->model_dir, m->path), &check, e))
+		return e->code;
+	artefact_close(check);
+	return OK;
+}
+
+/* ---- the verdict ---- */
+
+static const char *metrics_text(struct arena *a, const struct gate_result *g)
+{
+	return arena_printf(a,
+			    "{\"people\": %zu, \"recall_at_20\": %.5f, \"ndcg_at_20\": %.5f, \"popular_recall_at_20\": %.5f,"
+			    " \"popular_ndcg_at_20\": %.5f, \"over_popular\": {\"mean\": %.5f, \"low\": %.5f, \"high\": %.5f}%s}",
+			    g->people, g->recall, g->ndcg, g->popular_recall, g->popular_ndcg, g->over_popular.mean,
+			    g->over_popular.lo, g->over_popular.hi,
+			    g->deployed_ndcg < 0 ? ""
+						 : arena_printf(a,
+								", \"deployed_ndcg_at_20\": %.5f, \"over_deployed\": {\"mean\": "
+								"%.5f, \"low\": %.5f, \"high\": %.5f}",
+								g->deployed_ndcg, g->over_deployed.mean, g->over_deployed.lo,
+								g->over_deployed.hi));
+}
+
+static const char *gate_text(struct arena *a, const struct gate_result *g)
+{
+	const char *s = "";
+
+	for (size_t i = 0; i < g->n_checks; i++)
+		s = arena_printf(a, "%s%s{\"check\": \"%s\", \"passed\": %s, \"value\": %.6g}", s, i ? ", " : "", g->check[i].name,
+				 g->check[i].passed ? "true" : "false", g->check[i].value);
+	return arena_printf(a, "{\"passed\": %s, \"checks\": [%s]}", g->passed ? "true" : "false", s);
+}
+
+/* As far as it may go without a person: a routine retrain that passes is shown, what fails is rejected. */
+static enum err_code verdict_tx(struct pg *pg, void *arg, struct err *e)
+{
+	struct work *w = arg;
+	const char *id = w->model.id, *why = w->gate.why;
+	struct deployment_row *now = NULL;
+	size_t n = 0;
+	bool moved;
+
+	if (reco_db_deployments(pg, w->a, true, &now, &n, e) || reco_db_model_add(pg, &w->model, "training", e) ||
+	    reco_db_model_evaluated(pg, id, metrics_text(w->a, &w->gate), gate_text(w->a, &w->gate), e) ||
+	    reco_db_model_move(pg, id, "trained", "evaluated", "gate", NULL, &moved, e))
+		return e->code;
+	if (!w->gate.passed && w->gate.enough) {
+		if (reco_db_model_move(pg, id, "evaluated", "rejected", "gate", why, &moved, e))
+			return e->code;
+	} else if (w->gate.passed && w->model.routine && n > 0 && strcmp(now[0].model_id, w->main->model_id) == 0) {
+		if (reco_db_model_move(pg, id, "evaluated", "approved", "gate", "a routine retrain", &moved, e) ||
+		    reco_db_model_move(pg, id, "approved", "deployed", "gate", NULL, &moved, e) ||
+		    reco_db_model_move(pg, now[0].model_id, "deployed", "retired", "gate", "a newer one", &moved, e) ||
+		    reco_db_deploy(pg, "main", id, now[0].model_id, 100, "gate", e))
+			return e->code;
+	}
+	return reco_db_training_end(pg, w->t->id, "done", id, w->gate.passed ? NULL : why, e);
+}
+
+struct end_tx {
+	struct work *w;
+	const char *state, *message;
+};
+
+static enum err_code end_tx(struct pg *pg, void *arg, struct err *e)
+{
+	struct end_tx *t = arg;
+
+	return reco_db_training_end(pg, t->w->t->id, t->state, NULL, t->message, e);
+}
+
+static enum err_code run(struct work *w, struct err *e)
+{
+	if (read_past(w, e) || read_deployed(w, e) || judge(w, e) || make(w, e))
+		return e->code;
+	return pg_tx(w->svc->pool, mono_ms() + TX_MS, &nobody, verdict_tx, w, e);
+}
+
+/* ---- the job ---- */
+
+struct claim_tx {
+	struct arena *a;
+	struct training_row *row;
+	bool found;
+};
+
+static enum err_code claim_tx(struct pg *pg, void *arg, struct err *e)
+{
+	struct claim_tx *t = arg;
+
+	return reco_db_training_claim(pg, t->a, &t->row, &t->found, e);
+}
+
+enum err_code train_run(struct reco_svc *svc, bool *done_r, struct err *e)
+{
+	struct arena *a = arena_new("reco training", SIZE_MAX);
+	struct claim_tx c = { .a = a };
+	struct work w = { .svc = svc, .a = a, .step = "", .model = { 0 } };
+	enum err_code code = pg_tx(svc->pool, mono_ms() + TX_MS, &nobody, claim_tx, &c, e);
+
+	if (!code && c.found) {
+		struct err failed = { 0 };
+
+		w.t = c.row;
+		pthread_mutex_init(&w.lock, NULL);
+		read_params(&w);
+		if (pthread_create(&w.beat, NULL, beat, &w) != 0)
+			abort();
+		if (run(&w, &failed)) {
+			struct end_tx t = { &w, atomic_load(&w.stop) ? "cancelled" : "failed", failed.msg };
+
+			log_msg(atomic_load(&w.stop) ? LVL_INFO : LVL_ERROR, "a training ended without a model",
+				LF_S("training", w.t->id), LF_S("why", failed.msg));
+			code = pg_tx(svc->pool, mono_ms() + TX_MS, &nobody, end_tx, &t, e);
+		} else {
+			log_msg(LVL_INFO, "a model was trained", LF_S("model", w.model.id), LF_S("version", w.model.version),
+				LF_S("gate", w.gate.passed ? "passed" : w.gate.why));
+		}
+		atomic_store(&w.ended, true);
+		pthread_join(w.beat, NULL);
+		pthread_mutex_destroy(&w.lock);
+		artefact_close(w.deployed);
+	}
+	*done_r = c.found;
+	arena_free(a);
+	return code;
+}
+
+/* ---- the timer ---- */
+
+struct due_tx {
+	struct reco_svc *svc;
+	struct arena *a;
+	bool waiting;
+};
+
+static enum err_code due_tx(struct pg *pg, void *arg, struct err *e)
+{
+	struct due_tx *t = arg;
+	struct deployment_row *now = NULL;
+	struct due_row *row = NULL;
+	char id[ID_LEN];
+	bool added;
+	size_t n = 0;
+
+	if (reco_db_training_due(pg, t->a, t->svc->conf->retrain_h, &row, e))
+		return e->code;
+	t->waiting = row->waiting;
+	if (!row->due)
+		return OK;
+	if (reco_db_deployments(pg, t->a, false, &now, &n, e))
+		return e->code;
+	id_new("trn", id);
+	if (reco_db_training_add(pg, id, n > 0 ? now[0].params : "{}", 1, "timer", &added, e))
+		return e->code;
+	t->waiting = t->waiting || added;
+	return OK;
+}
+
+/* The own program again with --train added: its memory goes when it ends, and a crash is its own. */
+static void start_child(void)
+{
+	char line[8192], *argv[64];
+	posix_spawnattr_t attr;
+	sigset_t none;
+	size_t n = 0, argc = 0;
+	pid_t pid;
+	int fd = open("/proc/self/cmdline", O_RDONLY | O_CLOEXEC);
+	ssize_t got = fd < 0 ? -1 : read(fd, line, sizeof(line) - 1);
+
+	if (fd >= 0)
+		close(fd);
+	if (got <= 0)
+		return;
+	line[got] = '\0';
+	while (n < (size_t)got && argc < 62) {
+		argv[argc++] = line + n;
+		n += strlen(line + n) + 1;
+	}
+	argv[argc++] = (char *)(uintptr_t)"--train";
+	argv[argc] = NULL;
+	posix_spawnattr_init(&attr);
+	sigemptyset(&none);
+	posix_spawnattr_setsigmask(&attr, &none);
+	posix_spawnattr_setflags(&attr, POSIX_SPAWN_SETSIGMASK);
+	if (posix_spawn(&pid, "/proc/self/exe", NULL, &attr, argv, environ) != 0)
+		log_msg(LVL_ERROR, "a training cannot be started", LF_S("why", strerror(errno)));
+	else
+		log_msg(LVL_INFO, "a training is started", LF_I("pid", pid));
+	posix_spawnattr_destroy(&attr);
+}
+
+enum err_code job_train(void *arg, struct arena *a, struct err *e)
+{
+	struct due_tx t = { .svc = arg, .a = a };
+
+	while (waitpid(-1, NULL, WNOHANG) > 0) /* trainings that ended; this daemon has no other children */
+		continue;
+	if (pg_tx(t.svc->pool, mono_ms() + TX_MS, &nobody, due_tx, &t, e))
+		return e->code;
+	if (t.waiting)
+		start_child();
+	return OK;
+}
