@@ -1,16 +1,22 @@
-"""The judged queries on the running platform (SOUK_RUN_DIR): the real catalogue is imported once, every query goes through
-GET /api/search, the run is scored by the data's own script. Nothing of the data is kept here but figures.
+"""The judged queries on the real catalogue: it is imported, every query goes through GET /api/search, the run is scored by
+the data's own script. Nothing of the data is kept here but figures.
 
-	make -f Makefile.ci search-eval
-	/usr/bin/python3 tests/bench/search_eval.py [--record] [--data DIR]
+	make -f Makefile.ci search-eval			on a platform of its own, from nothing to the verdict
+	SOUK_RUN_DIR=dir make -f Makefile.ci search-eval	on the one that runs there
+	/usr/bin/python3 tests/bench/search_eval.py --record	takes the figures as those to keep
 
-Fails where nDCG@10 is more than 0.01 under the recorded figures (tests/golden/search_eval.json)."""
+Prints intervals, and the paired differences against the recorded run (tests/golden/search_eval.json); draws nDCG per query,
+before and now, as build/search-eval.svg. Fails where a mean is more than 0.01 under the recorded one."""
 
 import argparse
+import contextlib
+import importlib.util
 import json
 import lzma
 import os
+import random
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -21,7 +27,9 @@ from support.e2e import ROOT, until  # noqa: E402
 from support.goods import Goods  # noqa: E402
 
 GOLDEN = os.path.join(ROOT, "tests", "golden", "search_eval.json")
+PLOT = os.path.join(ROOT, "build", "search-eval.svg")
 DROP = 0.01
+MEANS = {"ndcg": 1, "cndcg": 1, "recall": 1, "zero": -1}  # -1: less is better
 # All queries of the set, measured before this daemon was built; what is scored here is the half that is given.
 BASELINES = [("PostgreSQL, all words, ts_rank_cd", 0.719, 0.778, 0.833), ("prefixes of all words", 0.654, 0.734, 0.778),
              ("staged retrieval, BM25F", 0.794, 0.845, 0.929)]
@@ -70,73 +78,148 @@ def run_queries(shop, queries, vendor_id, by_id, out):
             out.write(f"{number}\t{by_id.get(hit['id'], hit['id'])}\t{rank}\n")
 
 
-def score(data, queries, run):
-    script = os.path.join(data, "tools", "search_eval.py")
-    electronics = os.path.join(data, "electronics")
-    done = subprocess.run([sys.executable, script, os.path.join(electronics, "qrels.tsv"), run, "--queries",
-                           os.path.join(electronics, queries)], capture_output=True, text=True)
-    if done.returncode:
-        sys.exit(done.stderr)
-    return done.stdout
-
-
 def indexed(shop, admin_wanted):
     admin = shop.admin()
     until(lambda: admin.get("/api/admin/search/reindex", expect=200).get("documents", 0) >= admin_wanted, 1800)
 
 
-def figures(table):
-    """The one line of the table: value by column."""
-    head, line = [row.split("\t") for row in table.splitlines()[:2]]
-    return dict(zip(head, line))
+def script_of(data):
+    spec = importlib.util.spec_from_file_location("judge", os.path.join(data, "tools", "search_eval.py"))
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def score(data, queries, run):
+    """Means, the interval of nDCG@10, and nDCG@10 by query."""
+    judge = script_of(data)
+    folder = os.path.join(data, "electronics")
+    only = {row[0] for row in judge.rows(os.path.join(folder, queries))}
+    per = judge.evaluate(judge.load_qrels(os.path.join(folder, "qrels.tsv")), judge.load_run(run), only=only)
+    result = {key: round(judge.mean(per, key), 4) for key in MEANS}
+    result["ndcg95"] = [round(v, 3) for v in judge.boot(per, "ndcg", 1000)]
+    result["queries"] = {number: round(m["ndcg"], 4) for number, m in per.items() if m["ndcg"] is not None}
+    return result
+
+
+def paired(before, now):
+    """Mean difference of the queries in both and its interval."""
+    both = [now[q] - before[q] for q in now if q in before]
+    if not both:
+        return None
+    rnd = random.Random(7)
+    means = sorted(sum(rnd.choices(both, k=len(both))) / len(both) for _ in range(1000))
+    return sum(both) / len(both), means[25], means[975]
+
+
+def draw(result, recorded, path):
+    """Bars of nDCG@10 per query, worst first; a line where the recorded run was."""
+    high, wide, parts, top = 120, 9, [], 0
+    for name, r in result.items():
+        before = recorded.get(name, {}).get("queries", {})
+        parts.append(f'<text x="0" y="{top + 14}">{name}: nDCG@10 {r["ndcg"]:.3f} per query, line: recorded</text>')
+        for i, (number, v) in enumerate(sorted(r["queries"].items(), key=lambda x: x[1])):
+            x, base = i * wide, top + 24 + high
+            parts.append(f'<rect x="{x}" y="{base - v * high:.1f}" width="{wide - 2}" height="{v * high:.1f}" fill="#4477aa">'
+                         f'<title>{number}: {v:.3f}</title></rect>')
+            if number in before:
+                y = base - before[number] * high
+                parts.append(f'<line x1="{x}" x2="{x + wide - 2}" y1="{y:.1f}" y2="{y:.1f}" stroke="#cc3311"/>')
+        top += high + 50
+    width = max(len(r["queries"]) for r in result.values()) * wide
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    with open(path, "w", encoding="utf-8") as f:
+        f.write(f'<svg xmlns="http://www.w3.org/2000/svg" width="{max(width, 420)}" height="{top}" font-family="sans-serif" '
+                f'font-size="12">{"".join(parts)}</svg>\n')
+
+
+def verdict(result, recorded):
+    """Prints the table; the means that fell."""
+    worse = []
+    print("\t".join(["queries", "n", *MEANS, "nDCG 95 %", "against the recorded run (paired, 95 %)"]))
+    for name, r in result.items():
+        before = recorded.get(name, {})
+        delta = paired(before.get("queries", {}), r["queries"])
+        print("\t".join([name, str(len(r["queries"])), *(f"{r[k]:.4f}" for k in MEANS), "{}-{}".format(*r["ndcg95"]),
+                         "{:+.4f} [{:+.4f}, {:+.4f}]".format(*delta) if delta else "nothing recorded"]))
+        for key, sign in MEANS.items():
+            if key in before and sign * (r[key] - before[key]) < -DROP:
+                worse.append(f"{name}: {key} {r[key]:.4f}, recorded {before[key]:.4f}")
+    print("Others on all queries of the set (nDCG@10, condensed, recall@100):")
+    for name, *values in BASELINES:
+        print(f"  {name:36}" + "  ".join(f"{v:.3f}" for v in values))
+    return worse
+
+
+@contextlib.contextmanager
+def platform():
+    """The one that SOUK_RUN_DIR names, or one of its own, which is gone afterwards."""
+    if os.environ.get("SOUK_RUN_DIR"):
+        yield
+        return
+    folder = tempfile.mkdtemp(prefix="souk-eval-")
+    os.environ.update(SOUK_RUN_DIR=folder, SOUK_PORT_BASE="auto", DETACH="1", DEMO_SCALE="20")
+    local = [sys.executable, os.path.join(ROOT, "deploy", "local", "local.py")]
+    try:
+        with open(os.path.join(folder, "up.log"), "w", encoding="utf-8") as log:
+            if subprocess.run([os.path.join(ROOT, "deploy", "local", "up.sh")], stdout=log, stderr=log).returncode:
+                with open(log.name, encoding="utf-8") as f:
+                    sys.exit("search-eval: the platform did not start\n" + f.read()[-4000:])
+        yield
+    finally:
+        subprocess.run([*local, "down"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        pg = os.path.join(folder, "pg")
+        if os.path.islink(pg):
+            shutil.rmtree(os.readlink(pg), ignore_errors=True)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def measured(data, vendor_id):
+    Shop.setUpClass()
+    shop = Shop()
+    vendor_id = vendor_id or imported(shop, data)
+    by_id = numbers(os.environ["SOUK_RUN_DIR"], vendor_id)
+    print(f"# {len(by_id)} products", flush=True)
+    indexed(shop, len(by_id))
+    result = {}
+    for name in ("queries.tsv", "queries_typo.tsv"):
+        with open(os.path.join(data, "electronics", name), encoding="utf-8") as f:
+            queries = [line for line in f if line.strip()]
+        with tempfile.NamedTemporaryFile("w", suffix=".tsv", delete=False) as out:
+            run_queries(shop, queries, vendor_id, by_id, out)
+        result[name] = score(data, name, out.name)
+        os.unlink(out.name)
+    return result
 
 
 def main():
     args = argparse.ArgumentParser()
     args.add_argument("--data", default=os.environ.get("SOUK_DATA") or
                       os.path.normpath(os.path.join(ROOT, "..", "shared", "data")))
-    args.add_argument("--record", action="store_true")
-    args.add_argument("--vendor", help="of an import that was made before")
+    args.add_argument("--record", action="store_true", help="take the figures as those to keep")
+    args.add_argument("--vendor", help="of an import that was made before, with SOUK_RUN_DIR")
     args = args.parse_args()
     if not os.path.isdir(os.path.join(args.data, "electronics")):
         print(f"search-eval: not run, the judged queries are not at {args.data}")
         return 0
-    Shop.setUpClass()
-    shop = Shop()
-    vendor_id = args.vendor or imported(shop, args.data)
-    run_dir = os.environ.get("SOUK_RUN_DIR") or os.path.join(ROOT, ".run")
-    by_id = numbers(run_dir, vendor_id)
-    print(f"# {len(by_id)} products", flush=True)
-    indexed(shop, len(by_id))
-    result = {}
-    for name in ("queries.tsv", "queries_typo.tsv"):
-        with open(os.path.join(args.data, "electronics", name), encoding="utf-8") as f:
-            queries = [line for line in f if line.strip()]
-        with tempfile.NamedTemporaryFile("w", suffix=".tsv", delete=False) as out:
-            run_queries(shop, queries, vendor_id, by_id, out)
-        table = score(args.data, name, out.name)
-        os.unlink(out.name)
-        print(f"== {name}\n{table}")
-        result[name] = float(figures(table)["ndcg"])
-    print("Others on all queries of the set (nDCG@10, condensed, recall@100):")
-    for name, *values in BASELINES:
-        print(f"  {name:36}" + "  ".join(f"{v:.3f}" for v in values))
-    return verdict(result, args.record)
-
-
-def verdict(result, record):
     recorded = {}
     if os.path.exists(GOLDEN):
         with open(GOLDEN, encoding="utf-8") as f:
             recorded = json.load(f)
-    bad = [name for name, value in result.items() if value < recorded.get(name, 0) - DROP]
-    for name, value in result.items():
-        print(f"{name}: nDCG@10 {value:.3f}, recorded {recorded.get(name, 0):.3f}" + (" WORSE" if name in bad else ""))
-    if record:
+    with platform():
+        result = measured(args.data, args.vendor)
+    worse = verdict(result, recorded)
+    draw(result, recorded, PLOT)
+    print(f"drawn: {os.path.relpath(PLOT, ROOT)}")
+    for line in worse:
+        print(f"WORSE {line}")
+    if args.record:
         with open(GOLDEN, "w", encoding="utf-8") as f:
             json.dump(result, f, indent=1, sort_keys=True)
             f.write("\n")
-    return 1 if bad else 0
+        return 0
+    print("search-eval: " + ("FAILED" if worse else "ok"))
+    return 1 if worse else 0
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@
 #include "common.pb-c.h"
 #include "identity.pb-c.h"
 #include "inventory.pb-c.h"
+#include "search.pb-c.h"
 
 #include "gateway/json_pb.h"
 #include "gateway/routes.h"
@@ -25,6 +26,7 @@ static const ProtobufCMessageDescriptor *const kinds[] = {
 	&catalog__v1__product__descriptor,	      &catalog__v1__create_product_request__descriptor,
 	&inventory__v1__reserve_request__descriptor, &cart__v1__cart_view__descriptor,
 	&identity__v1__address__descriptor,	      &checkout__v1__order_for_mail__descriptor,
+	&search__v1__search_reply__descriptor,	      &search__v1__suggest_reply__descriptor,
 };
 
 static const ProtobufCMessageDescriptor *request_of_route(unsigned n)

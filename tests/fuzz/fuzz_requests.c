@@ -29,6 +29,10 @@
 #include "services/inventory/inventory.h"
 #include "services/inventory/reserve_queue.h"
 #include "services/notify/notify.h"
+#include "services/search/dict.h"
+#include "services/search/known.h"
+#include "services/search/search.h"
+#include "services/search/suggest.h"
 
 #include "fill.h"
 
@@ -48,8 +52,9 @@ static struct daemon_ {
 	{ .name = "cart", .services = cart_services },		 { .name = "catalog", .services = catalog_services },
 	{ .name = "checkout", .services = checkout_services },	 { .name = "identity", .services = identity_services },
 	{ .name = "inventory", .services = inventory_services }, { .name = "notify", .services = notify_services },
+	{ .name = "search", .services = search_services },
 };
-enum { CART, CATALOG, CHECKOUT, IDENTITY, INVENTORY, NOTIFY, DAEMONS };
+enum { CART, CATALOG, CHECKOUT, IDENTITY, INVENTORY, NOTIFY, SEARCH, DAEMONS };
 
 static const char *const callers[] = { "gateway", "checkout", "cart", "catalog", "inventory", "identity", "notify" };
 #define CALLERS (sizeof(callers) / sizeof(*callers))
@@ -145,6 +150,22 @@ static void open_till(void)
 	daemons[CHECKOUT].svc = &svc;
 }
 
+static void open_search(void)
+{
+	static const struct search_conf conf = { .lang = "en", .currency = "USD", .cache_s = 300, .suggest_people = 5 };
+	static struct search_svc svc = { .conf = &conf };
+	struct err e = { 0 };
+
+	svc.pool = daemons[SEARCH].pool;
+	svc.catalog = peer("search", "catalog");
+	svc.dict = dict_new();
+	svc.known = known_new();
+	svc.suggest = suggest_new();
+	dict_put(svc.dict, "lamp", "lamp", 3);
+	need(cache_open("", 1, 20, &svc.cache, &e) == OK);
+	daemons[SEARCH].svc = &svc;
+}
+
 static void remove_keys(void)
 {
 	DIR *d = opendir(dir);
@@ -172,6 +193,7 @@ static void start(void)
 	daemons[IDENTITY].stmts = identity_stmts;
 	daemons[INVENTORY].stmts = inventory_stmts;
 	daemons[NOTIFY].stmts = notify_stmts;
+	daemons[SEARCH].stmts = search_stmts;
 	for (size_t i = 0; i < DAEMONS; i++) {
 		struct daemon_ *d = &daemons[i];
 		const struct pg_conf pg = { .dsn = "host=/nonexistent dbname=souk", .pool = 2, .schema = d->name };
@@ -183,6 +205,7 @@ static void start(void)
 	open_shop();
 	open_people();
 	open_till();
+	open_search();
 	remove_keys();
 	arena = arena_new("fuzz", 32 << 20);
 }

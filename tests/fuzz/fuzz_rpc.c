@@ -14,6 +14,7 @@
 #include "identity.pb-c.h"
 #include "inventory.pb-c.h"
 #include "notify.pb-c.h"
+#include "search.pb-c.h"
 
 #include "common/crypto.h"
 #include "common/log.h"
@@ -26,7 +27,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 static const ProtobufCServiceDescriptor *const services[] = {
 	&common__v1__node__descriptor,		 &cart__v1__cart__descriptor,		&catalog__v1__catalog__descriptor,
 	&checkout__v1__checkout__descriptor,	 &identity__v1__identity__descriptor,	&inventory__v1__inventory__descriptor,
-	&notify__v1__notify__descriptor,
+	&notify__v1__notify__descriptor,	 &search__v1__search__descriptor,
 };
 static const ProtobufCMessageDescriptor *const envelopes[] = {
 	&common__v1__request__descriptor, &common__v1__reply__descriptor, &common__v1__ring__descriptor,
