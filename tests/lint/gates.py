@@ -378,6 +378,36 @@ def readme_tour():
         yield "README.md: the tour is not that of deploy/local/tour.sh"
 
 
+PROOF = "docs/proof.md"
+
+
+def proof_table():
+    """Every failure case has a test that carries its number, and every such test stands in its row; tests named are there."""
+    tests = {}
+    for path in files(".c", ".py", under="tests/"):
+        for _, match in grep(path, r"^(?:static void|[ \t]*def) (?:test_)?(s(\d+)_\w+)\((?:void \*\*|self)"):
+            tests.setdefault(int(match.group(2)), set()).add(match.group(1))
+    every = {m.group(1) for path in files(".c", under="tests/") for _, m in grep(path, r"^static void (\w+)\(void \*\*")}
+    rows = {}
+    for line in read(PROOF).splitlines():
+        if match := re.match(r"\| ([SI]\d+)\b", line):
+            rows[match.group(1)] = set(re.findall(r"`(s\d+_\w+)`", line))
+        elif line.startswith("|"):
+            for name in re.findall(r"`(\w+_alone|test_late_commit|s\d+_\w+)`", line):
+                if name not in every:
+                    yield f"{PROOF}: there is no test {name}"
+    for n in range(1, 36):
+        if f"S{n}" not in rows:
+            yield f"{PROOF}: no row for S{n}"
+        elif not tests.get(n):
+            yield f"{PROOF}: S{n} has no test s{n}_…"
+        for name in rows.get(f"S{n}", set()) ^ tests.get(n, set()):
+            yield f"{PROOF}: {name} is only in {'the row of' if name in rows[f'S{n}'] else 'the tests, not in'} S{n}"
+    for n in range(1, 18):
+        if f"I{n}" not in rows:
+            yield f"{PROOF}: no row for I{n}"
+
+
 def scripts_parse():
     for path in files(".sh") + [".ci/run"]:
         if os.path.exists(os.path.join(ROOT, path)):
@@ -406,6 +436,7 @@ GATES = [
     ("settings", "settings are documented", settings_documented),
     ("paths", "no machine paths, no secrets", machine_paths),
     ("tests", "every test file has a runner", tests_registered),
+    ("proof", "failure cases, their tests and their table", proof_table),
     ("readme", "the README's tour is the one that runs", readme_tour),
     ("scripts", "scripts parse", scripts_parse),
 ]

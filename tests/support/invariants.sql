@@ -192,9 +192,9 @@ SELECT l.id, l.table_name FROM checkout.audit_log l
 
 -- @ I14 checkout always the vendors' parts are the order
 SELECT o.id FROM checkout.orders o
- WHERE o.subtotal_minor <> (SELECT sum(l.subtotal_minor) FROM checkout.order_line l
+ WHERE o.subtotal_minor IS DISTINCT FROM (SELECT sum(l.subtotal_minor) FROM checkout.order_line l
        JOIN checkout.vendor_order v ON v.id = l.vendor_order_id AND v.order_id = o.id WHERE l.order_id = o.id)
-    OR o.total_minor <> (SELECT sum(v.total_minor) FROM checkout.vendor_order v WHERE v.order_id = o.id)
+    OR o.total_minor IS DISTINCT FROM (SELECT sum(v.total_minor) FROM checkout.vendor_order v WHERE v.order_id = o.id)
 
 -- @ I15 identity always no refresh token belongs to two sessions, and a token is not its own successor
 SELECT encode(token_hash, 'hex') FROM identity.session GROUP BY token_hash HAVING count(*) > 1

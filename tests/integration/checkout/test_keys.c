@@ -209,10 +209,39 @@ static void resumed_after_outage(void **state)
 	assert_string_equal(v->state, "payment_pending");
 }
 
+/* The key alone: a cart may have any number of live checkouts here, and one key still makes one. */
+static void idempotency_alone(void **state)
+{
+	const char *before;
+	struct click k[16];
+	pthread_t t[16];
+	int good = 0;
+
+	(void)state;
+	before = arena_strdup(w.a, pg_fixture_text(w.fx, "SELECT pg_get_indexdef('checkout.checkout_live'::regclass)"));
+	pg_fixture_sql(w.fx, "DROP INDEX checkout.checkout_live");
+	for (int i = 0; i < 16; i++) {
+		k[i] = (struct click){ "StartCheckout", "alone", order_of(&user, NULL, TOTAL), OK, "", "" };
+		pthread_create(&t[i], NULL, click, &k[i]);
+	}
+	for (int i = 0; i < 16; i++)
+		pthread_join(t[i], NULL);
+	for (int i = 0; i < 16; i++) {
+		good += k[i].code == OK;
+		if (k[i].code)
+			assert_string_equal(k[i].slug, "idem.in_flight");
+	}
+	assert_true(good >= 1);
+	assert_int_equal(pg_fixture_i64(w.fx, "SELECT count(*) FROM checkout.checkout WHERE next_at IS NOT NULL"), 1);
+	assert_int_equal(w.stock_a, 998);
+	pg_fixture_sql(w.fx, "%s", before);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(replayed), TEST(refusal_replayed), TEST(double_clicks), TEST(resumed), TEST(resumed_after_outage),
+		TEST(replayed),		TEST(refusal_replayed),	    TEST(double_clicks), TEST(resumed),
+		TEST(resumed_after_outage), TEST(idempotency_alone),
 	};
 
 	user = who_user(USER);

@@ -263,7 +263,8 @@ static void test_applies(void **state)
 	assert_clean(252);
 }
 
-static void test_duplicates(void **state)
+/* The inbox alone: the source goes by no cursor and sends everything again and again. */
+static void test_inbox_alone(void **state)
 {
 	struct inbox *in;
 
@@ -477,6 +478,17 @@ static void test_killed(void **state)
 	assert_clean(100);
 }
 
+/* The cursor alone: the inbox remembers nothing, but an effect and the cursor's step are one transaction. */
+static void test_cursor_alone(void **state)
+{
+	pg_fixture_sql(fx, "CREATE FUNCTION shop.forget() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS"
+			   " $$ BEGIN DELETE FROM shop.inbox; RETURN NULL; END $$");
+	pg_fixture_sql(fx, "CREATE TRIGGER forget AFTER INSERT ON shop.inbox EXECUTE FUNCTION shop.forget()");
+	test_killed(state);
+	assert_int_equal(pg_fixture_i64(fx, "SELECT count(*) FROM shop.inbox"), 0);
+	pg_fixture_sql(fx, "DROP TRIGGER forget ON shop.inbox; DROP FUNCTION shop.forget()");
+}
+
 static void test_source_down(void **state)
 {
 	struct inbox *in;
@@ -612,7 +624,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup(test_applies, empty),
-		cmocka_unit_test_setup(test_duplicates, empty),
+		cmocka_unit_test_setup(test_inbox_alone, empty),
 		cmocka_unit_test_setup(test_poison, empty),
 		cmocka_unit_test_setup(test_heals, empty),
 		cmocka_unit_test_setup(test_garbage, empty),
@@ -621,6 +633,7 @@ int main(void)
 		cmocka_unit_test_setup(test_two_pullers, empty),
 		cmocka_unit_test_setup(test_lease_of_another, empty),
 		cmocka_unit_test_setup(test_killed, empty),
+		cmocka_unit_test_setup(test_cursor_alone, empty),
 		cmocka_unit_test_setup(test_source_down, empty),
 		cmocka_unit_test_setup(test_version_order, empty),
 		cmocka_unit_test_setup(test_own_log, empty),

@@ -26,6 +26,8 @@ PLANTED = [
     ("money", "services/cart/x.c", '#include "common/money.h"\nlong f(struct money t)\n{\n\treturn t.minor;\n}\n',
      "fields of struct money"),
     ("float", "services/cart/x.c", "static double price;\n", "double near money"),
+    ("proof", "tests/integration/checkout/test_x.c", "static void s5_another(void **state)\n{\n}\n",
+     "s5_another is only in the tests, not in S5"),
     ("errors", "services/cart/x.c", 'int f(struct err *e)\n{\n\treturn err_set(e, E_RULE, "cart.never_heard_of", "x");\n}\n',
      "slug cart.never_heard_of is not in common/errors.def"),
     ("callgraph", "services/cart/x.c", 'int r = rpc_client_open("cart", "notify", u, 1, k, &c, &e);\n',
@@ -48,7 +50,8 @@ class Gates(unittest.TestCase):
     def setUpClass(cls):
         cls.tree = tempfile.mkdtemp(prefix="souk-gates.")
         cls.addClassCleanup(shutil.rmtree, cls.tree)
-        for name in ("proto", "common", "services", "gateway", "tests/lint", "tests/support", "tests/golden", "deploy"):
+        for name in ("proto", "common", "services", "gateway", "tests/lint", "tests/support", "tests/golden", "tests/integration",
+                     "docs", "deploy"):
             if os.path.isdir(os.path.join(ROOT, name)):
                 shutil.copytree(os.path.join(ROOT, name), os.path.join(cls.tree, name),
                                 ignore=shutil.ignore_patterns("__pycache__"))
