@@ -176,6 +176,7 @@ enum err_code artefact_write(const char *dir, const char *name, const struct bun
 	id_new("tmp", unique);
 	snprintf(file, sizeof(file), "%s/%s", dir, name);
 	snprintf(tmp, sizeof(tmp), "%s/.%s.%s", dir, name, unique);
+	(void)mkdir(dir, 0755); /* a volume comes empty; what is wrong with it, the next line says */
 	fd = open(tmp, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
 	if (fd < 0)
 		return err_set(e, E_UNAVAILABLE, "common.unavailable", "%s: %s", tmp, strerror(errno));
