@@ -6,6 +6,7 @@
 #include "common/service.h"
 #include "services/reco/job_train.h"
 #include "services/reco/reco.h"
+#include "services/reco/serve.h"
 #include "services/reco/visitors.h"
 
 extern const struct migration reco_migrations[];
@@ -80,6 +81,7 @@ static int serve(const struct reco_conf *conf)
 		return daemon_fail(&e);
 	svc.pool = base.pool;
 	svc.visitors = visitors_new();
+	svc.serve = serve_new();
 	if (cache_open(conf->d.redis_url, 4, 200, &svc.cache, &e) || open_peers(conf, base.keys, &peers, &e))
 		return daemon_fail(&e);
 	svc.catalog = peers.catalog;
@@ -106,6 +108,7 @@ static int serve(const struct reco_conf *conf)
 	cache_close(svc.cache);
 	service_close(&base);
 	visitors_free(svc.visitors);
+	serve_free(svc.serve);
 	return daemon_end();
 }
 

@@ -40,7 +40,8 @@ extern const struct rpc_method reco_collect_methods[]; /* collect.c */
 extern const struct rpc_method reco_import_methods[];  /* import.c */
 extern const struct rpc_method reco_admin_methods[];   /* admin.c: status, pins */
 extern const struct rpc_method reco_model_methods[];   /* model.c */
-extern const struct rpc_method reco_serve_methods[];   /* serve.c: Recommend, GetReport, GetReportPlot */
+extern const struct rpc_method reco_recommend_methods[]; /* recommend.c */
+extern const struct rpc_method reco_report_methods[];  /* report.c */
 
 extern const struct pg_stmt *const *const reco_stmts[];
 extern const struct rpc_service reco_services[];

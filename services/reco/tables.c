@@ -9,13 +9,15 @@
 #include "services/reco/reco_db_collect.h"
 #include "services/reco/reco_db_features.h"
 #include "services/reco/reco_db_model.h"
+#include "services/reco/reco_db_serve.h"
+#include "services/reco/serve.h"
 
 const struct pg_stmt *const *const reco_stmts[] = { reco_db_collect_stmts, reco_db_features_stmts,
 						    reco_db_catalogue_stmts, reco_db_admin_stmts,
-						    reco_db_model_stmts, NULL };
+						    reco_db_model_stmts, reco_db_serve_stmts, NULL };
 
 static const struct rpc_method *const tables[] = { reco_collect_methods, reco_import_methods, reco_admin_methods,
-						   reco_model_methods,	 reco_serve_methods,  NULL };
+						   reco_model_methods,	 reco_recommend_methods, reco_report_methods, NULL };
 const struct rpc_service reco_services[] = { { &reco__v1__reco__descriptor, tables }, { 0 } };
 
 const struct timer_job reco_jobs[] = {
@@ -25,5 +27,7 @@ const struct timer_job reco_jobs[] = {
 	{ "months", 3600000, true, job_months },
 	{ "sweep", 60000, true, job_sweep },
 	{ "train", 5000, true, job_train },
+	{ "models", 1000, false, job_models },
+	{ "answers", 500, false, job_answers },
 	{ 0 },
 };

@@ -1,0 +1,464 @@
+/*
+ * GET /api/recommendations. A list comes from the model, is filled from what sells when the model has too little to say,
+ * and is checked against what may be shown at this moment as the last step, behind every cache.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/check.h"
+#include "common/id.h"
+#include "common/metrics.h"
+#include "common/timeutil.h"
+#include "reco.pb-c.h"
+#include "services/reco/collect.h"
+#include "services/reco/person.h"
+#include "services/reco/reco.h"
+#include "services/reco/reco_db_features.h"
+#include "services/reco/serve.h"
+
+#define LIMIT_MAX 50
+#define LISTED_MAX 100	/* cart and exclude */
+#define ROOM 300	/* candidates looked at */
+#define HISTORY 100
+#define POPULAR_DAYS 30
+#define POPULAR_HALF_LIFE 7
+#define VENDOR_SHARE 3	/* a vendor has at most a third of a list while others have something to show */
+
+RPC_HANDLER(reco_recommend, Reco__V1__RecommendRequest, Reco__V1__RecommendReply)
+
+const struct rpc_method reco_recommend_methods[] = {
+	{ "Recommend", reco_recommend_, RPC_READ, 0 },
+	{ 0 },
+};
+
+enum type { RELATED, TOGETHER, ALSO_VIEWED, TRENDING, PERSONAL, BUY_AGAIN, RECENT, TYPES };
+static const char *const type_names[TYPES] = { "related", "bought_together", "also_viewed", "trending",
+					       "personal", "buy_again", "recent" };
+
+struct candidate {
+	const char *id, *reason, *because;
+	double score;
+};
+struct asking {
+	struct call *c;
+	struct reco_svc *svc;
+	const Reco__V1__RecommendRequest *in;
+	enum type type;
+	int32_t limit;
+	const char *user_id, *session_id; /* NULL: no profile may be used, or there is none */
+	struct loaded *model;
+	const char *variant;
+	struct reco_history_row *past;
+	size_t n_past;
+	struct candidate *list;
+	size_t n;
+	size_t own; /* candidates that are what was asked for; the rest is a fallback */
+};
+
+/* ---- what is asked ---- */
+
+static enum err_code check_ids(struct call *c, const char *field, char *const *ids, size_t n)
+{
+	if (n > LISTED_MAX)
+		err_detail(&c->err, field, NULL, "at most %d", LISTED_MAX);
+	for (size_t i = 0; i < n && i < LISTED_MAX && c->err.n_details < 5; i++)
+		if (!collect_word(ids[i]))
+			err_detail(&c->err, field, NULL, "is not a product");
+	return c->err.code;
+}
+
+static enum err_code check(struct asking *q)
+{
+	const Reco__V1__RecommendRequest *in = q->in;
+	struct call *c = q->c;
+
+	q->type = TYPES;
+	for (int t = 0; in->type && t < TYPES; t++)
+		if (strcmp(in->type, type_names[t]) == 0)
+			q->type = (enum type)t;
+	if (q->type == TYPES)
+		err_detail(&c->err, "type", NULL, "related, bought_together, also_viewed, trending, personal, buy_again or recent");
+	q->limit = in->has_limit ? in->limit : 12;
+	check_range(&c->err, "limit", q->limit, 1, LIMIT_MAX);
+	if (in->product_id ? !collect_word(in->product_id)
+			   : q->type == RELATED || q->type == ALSO_VIEWED || (q->type == TOGETHER && in->n_cart == 0))
+		err_detail(&c->err, "product_id", NULL, "names a product");
+	if (in->session_id && !collect_word(in->session_id))
+		err_detail(&c->err, "session_id", NULL, "1 to 64 letters, digits or - _ . :");
+	if (in->placement && !collect_word(in->placement))
+		err_detail(&c->err, "placement", NULL, "1 to 64 letters, digits or - _ . :");
+	if (in->category_id && !collect_word(in->category_id))
+		err_detail(&c->err, "category_id", NULL, "is not a category");
+	(void)check_ids(c, "cart", in->cart, in->n_cart);
+	(void)check_ids(c, "exclude", in->exclude, in->n_exclude);
+	return c->err.n_details ? err_set(&c->err, E_INVALID, "common.invalid_input", "recommendations") : OK;
+}
+
+static enum err_code read_person(struct asking *q, struct pg *pg)
+{
+	bool withheld = false;
+
+	if (q->c->who.kind == WHO_USER &&
+	    reco_features_withheld(pg, q->c->arena, q->c->who.user_id, strcmp(q->svc->conf->consent, "opt_in") == 0, &withheld,
+				   &q->c->err))
+		return q->c->err.code;
+	if (withheld)
+		return OK;
+	q->user_id = q->c->who.kind == WHO_USER ? q->c->who.user_id : NULL;
+	q->session_id = q->in->session_id;
+	if ((!q->user_id && !q->session_id) || (q->type != PERSONAL && q->type != BUY_AGAIN && q->type != RECENT))
+		return OK;
+	return reco_features_history(pg, q->c->arena, q->user_id, q->session_id, HISTORY, &q->past, &q->n_past, &q->c->err);
+}
+
+/* ---- candidates ---- */
+
+static void add(struct asking *q, const char *id, const char *reason, const char *because, double score)
+{
+	if (q->n < ROOM)
+		q->list[q->n++] = (struct candidate){ id, reason, because, score };
+}
+
+static void add_ranked(struct asking *q, const struct ranked *top, size_t n, const char *reason, const char *because)
+{
+	for (size_t i = 0; i < n; i++)
+		add(q, bundle_id(&q->model->file->b, top[i].item), reason, because, (double)top[i].score);
+}
+
+static size_t items_of(struct asking *q, struct liking *h)
+{
+	const struct bundle *b = &q->model->file->b;
+	int32_t item = q->in->product_id ? bundle_item(b, q->in->product_id) : -1;
+	size_t n = 0;
+
+	if (item >= 0)
+		h[n++] = (struct liking){ item, 1 };
+	for (size_t i = 0; i < q->in->n_cart; i++) {
+		item = bundle_item(b, q->in->cart[i]);
+		for (size_t k = 0; k < n && item >= 0; k++)
+			item = h[k].item == item ? -1 : item;
+		if (item >= 0)
+			h[n++] = (struct liking){ item, 1 };
+	}
+	return n;
+}
+
+static void near_products(struct asking *q)
+{
+	static const enum near_kind first[] = { NEAR_LIKED, NEAR_TOGETHER, NEAR_VIEWED }, /* by type */
+		second[] = { NEAR_VIEWED, NEAR_LIKED, NEAR_LIKED };
+	static const char *const reason[] = { "similar", "bought_together", "also_viewed" }; /* by near_kind */
+	struct ranked *top = arena_array(q->c->arena, ROOM, sizeof(*top));
+	struct liking h[LISTED_MAX + 1];
+	const struct bundle *b = &q->model->file->b;
+	size_t n = items_of(q, h);
+
+	add_ranked(q, top, person_near(q->c->arena, b, first[q->type], h, n, top, ROOM / 3), reason[first[q->type]],
+		   q->in->product_id);
+	q->own = q->n;
+	add_ranked(q, top, person_near(q->c->arena, b, second[q->type], h, n, top, ROOM / 3), reason[second[q->type]],
+		   q->in->product_id);
+}
+
+/* The last product of the history that speaks for a candidate is named as its cause. */
+static const char *cause(const struct bundle *b, const struct liking *h, size_t n, int32_t item)
+{
+	for (size_t i = 0; i < n; i++)
+		for (int64_t k = b->liked.ptr ? b->liked.ptr[h[i].item] : 0; b->liked.ptr && k < b->liked.ptr[h[i].item + 1]; k++)
+			if (b->liked.idx[k] == item && b->liked.val[k] > 0)
+				return bundle_id(b, h[i].item);
+	return NULL;
+}
+
+static enum err_code personal(struct asking *q, struct pg *pg)
+{
+	const struct bundle *b = &q->model->file->b;
+	struct ranked *top = arena_array(q->c->arena, ROOM, sizeof(*top));
+	struct liking *h = arena_array(q->c->arena, HISTORY, sizeof(*h));
+	struct reco_recent_row *recent = NULL;
+	int32_t *seen;
+	size_t n = 0, n_recent = 0, k = 0;
+
+	for (size_t i = 0; i < q->n_past; i++) {
+		int32_t item = bundle_item(b, q->past[i].product_id);
+
+		if (item >= 0 && q->past[i].w > 0)
+			h[n++] = (struct liking){ item, (float)q->past[i].w };
+	}
+	k = person_next(q->c->arena, b, h, n, top, ROOM / 3);
+	for (size_t i = 0; i < k; i++)
+		add(q, bundle_id(b, top[i].item), "for_you", cause(b, h, n, top[i].item), (double)top[i].score);
+	if (q->n < (size_t)q->limit && n > 0) { /* a visitor of whom little is known: what such sessions went on to see */
+		if (reco_features_recent(pg, q->c->arena, q->user_id, q->session_id, 20, &recent, &n_recent, &q->c->err))
+			return q->c->err.code;
+		seen = arena_array(q->c->arena, n_recent + 1, sizeof(*seen));
+		k = 0;
+		for (size_t i = n_recent; i-- > 0;)
+			if (bundle_item(b, recent[i].product_id) >= 0)
+				seen[k++] = bundle_item(b, recent[i].product_id);
+		add_ranked(q, top, person_session(q->c->arena, b, seen, k, top, ROOM / 3), "also_viewed", NULL);
+	}
+	q->own = q->n;
+	return OK;
+}
+
+static int by_last_buy(const void *x, const void *y)
+{
+	const struct reco_history_row *a = x, *b = y;
+
+	return a->last_buy_at < b->last_buy_at ? -1 : a->last_buy_at > b->last_buy_at;
+}
+
+static int by_last_view(const void *x, const void *y)
+{
+	const struct reco_history_row *a = x, *b = y;
+
+	return a->last_view_at > b->last_view_at ? -1 : a->last_view_at < b->last_view_at;
+}
+
+/* What was bought longest ago comes first: it may be used up. What was seen last comes first. */
+static void from_history(struct asking *q)
+{
+	bool again = q->type == BUY_AGAIN;
+
+	if (q->n_past > 1)
+		qsort(q->past, q->n_past, sizeof(*q->past), again ? by_last_buy : by_last_view);
+	for (size_t i = 0; i < q->n_past; i++)
+		if (again ? q->past[i].n_buy > 0 : q->past[i].last_view_at > 0)
+			add(q, q->past[i].product_id, again ? "buy_again" : "recently_viewed", NULL, 1);
+	q->own = q->n;
+}
+
+static enum err_code popular(struct asking *q, struct pg *pg, const char *category)
+{
+	struct reco_popular_row *rows = NULL;
+	size_t n = 0;
+
+	if (reco_features_popular(pg, q->c->arena, category, POPULAR_DAYS, POPULAR_HALF_LIFE, ROOM / 3, &rows, &n, &q->c->err))
+		return q->c->err.code;
+	for (size_t i = 0; i < n; i++)
+		add(q, rows[i].product_id, "trending", NULL, rows[i].score);
+	return OK;
+}
+
+/* First category of the product that is looked at, most special first as the catalogue tells them; NULL: none. */
+static enum err_code category_of(struct asking *q, struct pg *pg, const char **category_r)
+{
+	const char *ids[] = { q->in->product_id };
+	struct reco_product_row *rows = NULL;
+	size_t n = 0;
+
+	*category_r = NULL;
+	if (!q->in->product_id)
+		return OK;
+	if (reco_features_products(pg, q->c->arena, ids, 1, "", &rows, &n, &q->c->err))
+		return q->c->err.code;
+	if (n > 0 && rows[0].categories && *rows[0].categories)
+		*category_r = arena_strndup(q->c->arena, rows[0].categories, strcspn(rows[0].categories, "\x1f"));
+	return OK;
+}
+
+static enum err_code collect_candidates(struct asking *q, struct pg *pg)
+{
+	const char *category = q->in->category_id;
+
+	q->list = arena_array(q->c->arena, ROOM, sizeof(*q->list));
+	if (q->type == BUY_AGAIN || q->type == RECENT)
+		return from_history(q), OK;
+	if (q->model && q->type <= ALSO_VIEWED)
+		near_products(q);
+	if (q->model && q->type == PERSONAL && personal(q, pg))
+		return q->c->err.code;
+	if (q->type <= ALSO_VIEWED && category_of(q, pg, &category))
+		return q->c->err.code;
+	if (category && popular(q, pg, category))
+		return q->c->err.code;
+	if (q->type == TRENDING && category)
+		q->own = q->n;
+	if (popular(q, pg, NULL))
+		return q->c->err.code;
+	if (q->type == TRENDING && !category)
+		q->own = q->n;
+	return OK;
+}
+
+/* ---- the last look ---- */
+
+struct looked {
+	const struct reco_product_row *row;
+	struct candidate what;
+	bool own, taken;
+};
+
+static bool listed(char *const *ids, size_t n, const char *id)
+{
+	for (size_t i = 0; i < n; i++)
+		if (strcmp(ids[i], id) == 0)
+			return true;
+	return false;
+}
+
+static bool in_cart(const struct reco_id_row *rows, size_t n, const char *id)
+{
+	for (size_t i = 0; i < n; i++)
+		if (strcmp(rows[i].id, id) == 0)
+			return true;
+	return false;
+}
+
+/* Those that may be shown now, in their order, each once. */
+static enum err_code look(struct asking *q, struct pg *pg, const struct reco_pin_row *pins, size_t n_pins,
+			  struct looked **out_r, size_t *n_r)
+{
+	struct call *c = q->c;
+	const char **ids = arena_array(c->arena, q->n + n_pins + 1, sizeof(*ids));
+	struct looked *out = arena_array(c->arena, q->n + n_pins + 1, sizeof(*out));
+	struct reco_product_row *rows = NULL;
+	struct reco_id_row *cart = NULL;
+	size_t n_rows = 0, n_cart = 0, n = 0;
+
+	for (size_t i = 0; i < q->n; i++)
+		ids[i] = q->list[i].id;
+	for (size_t i = 0; i < n_pins; i++)
+		ids[q->n + i] = pins[i].product_id;
+	if ((q->user_id && reco_features_in_cart(pg, c->arena, q->user_id, &cart, &n_cart, &c->err)) ||
+	    reco_features_products(pg, c->arena, ids, q->n + n_pins, "", &rows, &n_rows, &c->err))
+		return c->err.code;
+	for (size_t i = 0; i < q->n + n_pins; i++) {
+		const struct reco_product_row *row = NULL;
+		bool twice = false;
+
+		for (size_t k = 0; k < n_rows && !row; k++)
+			row = strcmp(rows[k].product_id, ids[i]) == 0 ? &rows[k] : NULL;
+		for (size_t k = 0; k < n && !twice; k++)
+			twice = strcmp(out[k].what.id, ids[i]) == 0;
+		if (!row || !row->shown || twice || listed(q->in->cart, q->in->n_cart, ids[i]) ||
+		    listed(q->in->exclude, q->in->n_exclude, ids[i]) || in_cart(cart, n_cart, ids[i]) ||
+		    (q->in->product_id && strcmp(ids[i], q->in->product_id) == 0))
+			continue;
+		out[n++] = (struct looked){ row, i < q->n ? q->list[i] : (struct candidate){ ids[i], "pinned", NULL, 0 },
+					    i < q->own, false };
+	}
+	*out_r = out;
+	*n_r = n;
+	return OK;
+}
+
+/* No vendor fills a list while others have something to show; then whatever there is. */
+static size_t choose(struct asking *q, struct looked *all, size_t n, struct looked **chosen)
+{
+	size_t cap = (size_t)(q->limit + VENDOR_SHARE - 1) / VENDOR_SHARE, have = 0;
+	bool spread = q->type != BUY_AGAIN && q->type != RECENT;
+
+	for (int pass = spread ? 0 : 1; pass < 2; pass++)
+		for (size_t i = 0; i < n && have < (size_t)q->limit; i++) {
+			size_t same = 0;
+
+			if (all[i].taken || strcmp(all[i].what.reason, "pinned") == 0)
+				continue;
+			for (size_t k = 0; k < have; k++)
+				same += chosen[k]->row->vendor_id && all[i].row->vendor_id &&
+					strcmp(chosen[k]->row->vendor_id, all[i].row->vendor_id) == 0;
+			if (pass == 0 && same >= cap)
+				continue;
+			all[i].taken = true;
+			chosen[have++] = &all[i];
+		}
+	return have;
+}
+
+/* At their places; what stood there moves on. */
+static size_t pin(struct asking *q, struct looked *all, size_t n, const struct reco_pin_row *pins, size_t n_pins,
+		  struct looked **chosen, size_t have)
+{
+	for (size_t p = 0; p < n_pins; p++)
+		for (size_t i = 0; i < n; i++) {
+			size_t at = (size_t)pins[p].position - 1;
+
+			if (all[i].taken || strcmp(all[i].what.id, pins[p].product_id) != 0)
+				continue;
+			at = at < have ? at : have;
+			if (at >= (size_t)q->limit)
+				continue;
+			have = have < (size_t)q->limit ? have + 1 : have;
+			memmove(chosen + at + 1, chosen + at, (have - at - 1) * sizeof(*chosen));
+			all[i].what.reason = "pinned";
+			all[i].taken = true;
+			chosen[at] = &all[i];
+		}
+	return have;
+}
+
+/* ---- the answer ---- */
+
+static void fill(struct asking *q, struct looked **chosen, size_t n, Reco__V1__RecommendReply *out)
+{
+	struct call *c = q->c;
+	const char **ids = arena_array(c->arena, n + 1, sizeof(*ids));
+	char *id = arena_alloc(c->arena, ID_LEN);
+	bool fallback = n > 0;
+
+	out->data = arena_array(c->arena, n + 1, sizeof(*out->data));
+	for (size_t i = 0; i < n; i++) {
+		Reco__V1__Recommendation *m = arena_alloc(c->arena, sizeof(*m));
+
+		reco__v1__recommendation__init(m);
+		m->product_id = (char *)(uintptr_t)chosen[i]->what.id;
+		m->has_score = true;
+		m->score = chosen[i]->what.score;
+		m->reason = (char *)(uintptr_t)chosen[i]->what.reason;
+		m->because = (char *)(uintptr_t)chosen[i]->what.because;
+		out->data[out->n_data++] = m;
+		ids[i] = m->product_id;
+		fallback = fallback && !chosen[i]->own;
+	}
+	id_new("rec", id);
+	out->request_id = id;
+	out->model_version = arena_strdup(c->arena, q->model ? q->model->version : "none");
+	out->variant = (char *)(uintptr_t)q->variant;
+	out->has_fallback = true;
+	out->fallback = fallback;
+	serve_note(q->svc->serve, &(struct answered){ .request_id = id, .type = type_names[q->type],
+						      .placement = q->in->placement ? q->in->placement : type_names[q->type],
+						      .variant = q->variant, .version = out->model_version,
+						      .subject = q->user_id ? q->user_id : q->session_id, .fallback = fallback,
+						      .items = ids, .n = n });
+}
+
+static enum err_code recommend(struct asking *q, struct pg *pg, Reco__V1__RecommendReply *out)
+{
+	const char *placement = q->in->placement ? q->in->placement : type_names[q->type];
+	struct looked *all = NULL, **chosen = arena_array(q->c->arena, LIMIT_MAX + 1, sizeof(struct looked *));
+	struct reco_pin_row *pins = NULL;
+	size_t n = 0, n_pins = 0, have;
+
+	if (read_person(q, pg))
+		return q->c->err.code;
+	q->model = serve_take(q->svc->serve, q->user_id ? q->user_id : q->session_id, &q->variant);
+	if (collect_candidates(q, pg) ||
+	    reco_features_pins(pg, q->c->arena, placement, q->in->product_id, &pins, &n_pins, &q->c->err) ||
+	    look(q, pg, pins, n_pins, &all, &n))
+		return q->c->err.code;
+	have = choose(q, all, n, chosen);
+	fill(q, chosen, pin(q, all, n, pins, n_pins, chosen, have), out);
+	/* Ids may be the model's own text: they outlive it in the arena. */
+	for (size_t i = 0; i < out->n_data; i++) {
+		out->data[i]->product_id = arena_strdup(q->c->arena, out->data[i]->product_id);
+		out->data[i]->because = arena_strdup(q->c->arena, out->data[i]->because);
+	}
+	return OK;
+}
+
+static enum err_code reco_recommend(struct call *c, const Reco__V1__RecommendRequest *in, Reco__V1__RecommendReply *out)
+{
+	struct asking q = { .c = c, .svc = c->svc, .in = in };
+	struct pg *pg;
+	enum err_code code;
+
+	if (check(&q) || call_pg(c, &pg))
+		return c->err.code;
+	code = recommend(&q, pg, out);
+	pg_return(pg);
+	serve_give_back(q.model);
+	return code;
+}
