@@ -33,7 +33,6 @@ struct work {
 	struct arena *a;
 	struct training_row *t;
 	struct train_params params;
-	const char *params_text;
 	struct past past;
 	struct deployment_row *main; /* NULL: nothing is deployed */
 	struct artefact *deployed;
@@ -57,13 +56,11 @@ static double setting(const json_t *o, const char *name, double standard, double
 	return x >= min && x <= max ? x : standard;
 }
 
-static void read_params(struct work *w)
+static void read_params(const char *text, struct train_params *p)
 {
-	json_t *o = json_loads(w->t->params ? w->t->params : "{}", 0, NULL);
-	struct train_params *p = &w->params;
+	json_t *o = json_loads(text ? text : "{}", 0, NULL);
 
 	*p = train_defaults;
-	p->seed = w->t->seed > 0 ? (uint64_t)w->t->seed : 1;
 	p->neighbours = (int)setting(o, "neighbours", p->neighbours, 10, 512);
 	p->factors = (int)setting(o, "factors", p->factors, 0, 512);
 	p->sweeps = (int)setting(o, "sweeps", p->sweeps, 1, 50);
@@ -71,11 +68,25 @@ static void read_params(struct work *w)
 	p->half_life_days = setting(o, "half_life_days", p->half_life_days, 1, 3650);
 	p->basket_half_life_days = setting(o, "basket_half_life_days", p->basket_half_life_days, 1, 3650);
 	json_decref(o);
-	w->params_text = arena_printf(w->a,
-				      "{\"neighbours\": %d, \"factors\": %d, \"sweeps\": %d, \"ridge\": %g, "
-				      "\"half_life_days\": %g, \"basket_half_life_days\": %g}",
-				      p->neighbours, p->factors, p->sweeps, p->ridge, p->half_life_days,
-				      p->basket_half_life_days);
+}
+
+static const char *params_text(struct arena *a, const struct train_params *p)
+{
+	return arena_printf(a,
+			    "{\"neighbours\": %d, \"factors\": %d, \"sweeps\": %d, \"ridge\": %g, \"half_life_days\": %g,"
+			    " \"basket_half_life_days\": %g}",
+			    p->neighbours, p->factors, p->sweeps, p->ridge, p->half_life_days, p->basket_half_life_days);
+}
+
+/* The deployed one's parameters, whatever their order in its row. */
+static bool routine(const struct work *w)
+{
+	struct train_params deployed;
+
+	if (!w->main)
+		return false;
+	read_params(w->main->params, &deployed);
+	return strcmp(params_text(w->a, &deployed), params_text(w->a, &w->params)) == 0;
 }
 
 /* ---- the job is alive, and may be told to end ---- */
@@ -237,10 +248,10 @@ static enum err_code make(struct work *w, struct err *e)
 	progress(w, "writing", 97);
 	id_new("mdl", id);
 	snprintf(b.version, sizeof(b.version), "b%s", id + 4);
-	*m = (struct model_row){ .id = id, .version = arena_strdup(w->a, b.version), .params = w->params_text,
+	*m = (struct model_row){ .id = id, .version = arena_strdup(w->a, b.version), .params = params_text(w->a, &w->params),
 				 .data_from = b.data_from, .data_to = b.data_to, .data_rows = b.rows,
 				 .seed = (int64_t)w->params.seed, .path = arena_printf(w->a, "%s.model", b.version),
-				 .routine = w->main && strcmp(w->main->params, w->params_text) == 0 };
+				 .routine = routine(w) };
 	if (artefact_write(w->svc->conf->model_dir, m->path, &b, sha, &size, e))
 		return e->code;
 	m->sha256 = sha;
@@ -351,7 +362,8 @@ enum err_code train_run(struct reco_svc *svc, bool *done_r, struct err *e)
 
 		w.t = c.row;
 		pthread_mutex_init(&w.lock, NULL);
-		read_params(&w);
+		read_params(w.t->params, &w.params);
+		w.params.seed = w.t->seed > 0 ? (uint64_t)w.t->seed : 1;
 		if (pthread_create(&w.beat, NULL, beat, &w) != 0)
 			abort();
 		if (run(&w, &failed)) {

@@ -306,6 +306,15 @@ static bool in_cart(const struct reco_id_row *rows, size_t n, const char *id)
 	return false;
 }
 
+/* A person's own list is of what is new to him. */
+static bool known_to(const struct asking *q, const char *id)
+{
+	for (size_t i = 0; q->type == PERSONAL && i < q->n_past; i++)
+		if (strcmp(q->past[i].product_id, id) == 0)
+			return true;
+	return false;
+}
+
 /* Those that may be shown now, in their order, each once. */
 static enum err_code look(struct asking *q, struct pg *pg, const struct reco_pin_row *pins, size_t n_pins,
 			  struct looked **out_r, size_t *n_r)
@@ -334,6 +343,7 @@ static enum err_code look(struct asking *q, struct pg *pg, const struct reco_pin
 			twice = strcmp(out[k].what.id, ids[i]) == 0;
 		if (!row || !row->shown || twice || listed(q->in->cart, q->in->n_cart, ids[i]) ||
 		    listed(q->in->exclude, q->in->n_exclude, ids[i]) || in_cart(cart, n_cart, ids[i]) ||
+		    known_to(q, ids[i]) ||
 		    (q->in->product_id && strcmp(ids[i], q->in->product_id) == 0))
 			continue;
 		out[n++] = (struct looked){ row, i < q->n ? q->list[i] : (struct candidate){ ids[i], "pinned", NULL, 0 },
@@ -344,8 +354,17 @@ static enum err_code look(struct asking *q, struct pg *pg, const struct reco_pin
 	return OK;
 }
 
-/* No vendor fills a list while others have something to show; then whatever there is. */
-static size_t choose(struct asking *q, struct looked *all, size_t n, struct looked **chosen)
+static bool pinned(const struct reco_pin_row *pins, size_t n, const char *id)
+{
+	for (size_t i = 0; i < n; i++)
+		if (strcmp(pins[i].product_id, id) == 0)
+			return true;
+	return false;
+}
+
+/* No vendor fills a list while others have something to show; then whatever there is. What is pinned has its own place. */
+static size_t choose(struct asking *q, struct looked *all, size_t n, const struct reco_pin_row *pins, size_t n_pins,
+		     struct looked **chosen)
 {
 	size_t cap = (size_t)(q->limit + VENDOR_SHARE - 1) / VENDOR_SHARE, have = 0;
 	bool spread = q->type != BUY_AGAIN && q->type != RECENT;
@@ -354,7 +373,7 @@ static size_t choose(struct asking *q, struct looked *all, size_t n, struct look
 		for (size_t i = 0; i < n && have < (size_t)q->limit; i++) {
 			size_t same = 0;
 
-			if (all[i].taken || strcmp(all[i].what.reason, "pinned") == 0)
+			if (all[i].taken || pinned(pins, n_pins, all[i].what.id))
 				continue;
 			for (size_t k = 0; k < have; k++)
 				same += chosen[k]->row->vendor_id && all[i].row->vendor_id &&
@@ -439,7 +458,7 @@ static enum err_code recommend(struct asking *q, struct pg *pg, Reco__V1__Recomm
 	    reco_features_pins(pg, q->c->arena, placement, q->in->product_id, &pins, &n_pins, &q->c->err) ||
 	    look(q, pg, pins, n_pins, &all, &n))
 		return q->c->err.code;
-	have = choose(q, all, n, chosen);
+	have = choose(q, all, n, pins, n_pins, chosen);
 	fill(q, chosen, pin(q, all, n, pins, n_pins, chosen, have), out);
 	/* Ids may be the model's own text: they outlive it in the arena. */
 	for (size_t i = 0; i < out->n_data; i++) {

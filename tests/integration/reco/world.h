@@ -19,6 +19,7 @@
 #include "services/reco/job.h"
 #include "services/reco/reco_db_collect.h"
 #include "services/reco/reco_db_features.h"
+#include "services/reco/serve.h"
 #include "services/reco/visitors.h"
 #include "tests/support/handlers.h"
 #include "tests/support/pg_fixture.h"
@@ -232,7 +233,8 @@ UNUSED static int open_world(void **state)
 	cursor_use_key(&key);
 	w.fx = pg_fixture_open("reco", reco_migrations);
 	w.conf = (struct reco_conf){ .consent = "opt_out", .keep_months = 25, .visitor_events = 1000 };
-	w.svc = (struct reco_svc){ .conf = &w.conf, .pool = pg_fixture_pool(w.fx, reco_stmts, 4), .visitors = visitors_new() };
+	w.svc = (struct reco_svc){ .conf = &w.conf, .pool = pg_fixture_pool(w.fx, reco_stmts, 4), .visitors = visitors_new(),
+				   .serve = serve_new() };
 	w.h = (struct handlers){ reco_services, w.svc.pool, &w.svc };
 	w.a = arena_new("test", 256 << 20);
 	product("prd_a", "vnd_1", "published", "var_a");
@@ -246,6 +248,7 @@ UNUSED static int close_world(void **state)
 {
 	(void)state;
 	visitors_free(w.svc.visitors);
+	serve_free(w.svc.serve);
 	pg_pool_close(w.svc.pool);
 	pg_fixture_close(w.fx);
 	arena_free(w.a);
