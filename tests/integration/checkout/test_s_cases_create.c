@@ -165,20 +165,32 @@ static void s35_answer_slow_or_endless(void **state)
 
 /* ---- S7: kill -9 in the middle of a call ---- */
 
-/* Another process of this daemon, with connections of its own. */
-static void another_process(const char *method, const void *in)
+/* argv: dsn, provider, cart, method, checkout, its reservation. Another process of this daemon; it is killed in its call. */
+static int another_process(char **argv)
 {
+	const struct pg_conf conf = { .dsn = argv[0], .pool = 2, .app = "checkout", .schema = "checkout" };
+	const struct stock_line lines[] = { { VAR_A, 2 }, { VAR_B, 1 } };
+	Checkout__V1__ConfirmOrderRequest ci = CHECKOUT__V1__CONFIRM_ORDER_REQUEST__INIT;
+	struct pg_pool *pool = NULL;
 	struct err e = { 0 };
 
-	w.a = arena_new("child", 64u << 20);
-	w.svc.pool = pg_fixture_pool(w.fx, checkout_stmts, 2);
-	idem_seal_with(w.svc.pool, w.svc.ring);
-	w.svc.pay = NULL; /* not the parent's sockets */
-	world_open_pay(w.url);
-	w.h.pool = w.svc.pool;
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	if (pg_pool_open(&conf, checkout_stmts, &pool, &e))
+		return 1;
+	snprintf(w.url, sizeof(w.url), "%s", argv[1]);
+	world_daemon(pool);
+	full_shelves();
+	w.cart_seq = (int)strtol(argv[2], NULL, 10);
 	w.conf.inline_ms = 60000;
-	(void)handlers_ask(&w.h, w.a, method, &user, in, NULL, &e);
-	_exit(0);
+	ci.checkout_id = argv[4];
+	if (*argv[5]) {
+		struct call c = { .arena = w.a };
+
+		if (reserve_locked(&c, argv[5], lines, 2))
+			return 1;
+	}
+	(void)handlers_ask(&w.h, w.a, argv[3], &user, *argv[4] ? (void *)&ci : (void *)order_of(&user, NULL, TOTAL), NULL, &e);
+	return 0;
 }
 
 static int64_t faults_fired(void)
@@ -194,10 +206,16 @@ static int64_t faults_fired(void)
 	return n;
 }
 
+static const char *reservation_of(const char *checkout_id)
+{
+	return pg_fixture_text(w.fx, "SELECT id || '.' || attempt FROM checkout.checkout WHERE id = '%s'", checkout_id);
+}
+
 /* Runs the method in a process that is killed while the provider holds back its answer to `operation`. */
-static void killed_during(const char *method, const void *in, const char *operation, bool after_effect)
+static void killed_during(const char *method, const char *checkout_id, const char *operation, bool after_effect)
 {
 	const struct timespec pause = { 0, 5 * 1000 * 1000 };
+	const char *key = *checkout_id ? reservation_of(checkout_id) : "", *cart = arena_printf(w.a, "%d", w.cart_seq);
 	int64_t before = faults_fired(), until = mono_ms() + 60000;
 	pid_t pid;
 
@@ -205,8 +223,10 @@ static void killed_during(const char *method, const void *in, const char *operat
 			   after_effect ? "delay_ms" : "close_before", after_effect ? ",\"after\":true" : ""));
 	pid = fork();
 	assert_true(pid >= 0);
-	if (pid == 0)
-		another_process(method, in);
+	if (pid == 0) {
+		execl("/proc/self/exe", "another", "--another", pg_fixture_dsn(w.fx), w.url, cart, method, checkout_id, key, (char *)NULL);
+		_exit(127);
+	}
 	while (faults_fired() == before) {
 		assert_true(mono_ms() < until);
 		nanosleep(&pause, NULL);
@@ -220,7 +240,7 @@ static void killed_during(const char *method, const void *in, const char *operat
 static void inventory_knows(const char *checkout_id, enum stock_state st)
 {
 	const struct stock_line lines[] = { { VAR_A, w.qty_a }, { VAR_B, w.qty_b } };
-	const char *key = pg_fixture_text(w.fx, "SELECT id || '.' || attempt FROM checkout.checkout WHERE id = '%s'", checkout_id);
+	const char *key = reservation_of(checkout_id);
 	struct call c = { .arena = w.a };
 
 	assert_int_equal(reserve_locked(&c, key, lines, 2), OK);
@@ -250,7 +270,7 @@ static void s7_killed_before_the_call_works(void **state)
 	const char *id;
 
 	(void)state;
-	killed_during("StartCheckout", order_of(&user, NULL, TOTAL), "create", false);
+	killed_during("StartCheckout", "", "create", false);
 	id = only_live();
 	assert_string_equal(state_of(id), "pi_creating"); /* key and parameters are stored */
 	assert_int_equal(count("payment_attempt WHERE pi_id IS NULL AND checkout_id =", id), 1);
@@ -264,7 +284,7 @@ static void s7_killed_before_the_answer_is_stored(void **state)
 	const char *id;
 
 	(void)state;
-	killed_during("StartCheckout", order_of(&user, NULL, TOTAL), "create", true);
+	killed_during("StartCheckout", "", "create", true);
 	id = only_live();
 	assert_string_equal(state_of(id), "pi_creating");
 	inventory_knows(id, ST_ACTIVE);
@@ -275,7 +295,6 @@ static void s7_killed_before_the_answer_is_stored(void **state)
 
 static void s7_killed_while_capturing(void **state)
 {
-	Checkout__V1__ConfirmOrderRequest in = CHECKOUT__V1__CONFIRM_ORDER_REQUEST__INIT;
 	Checkout__V1__Order *o = NULL;
 
 	(void)state;
@@ -285,8 +304,7 @@ static void s7_killed_while_capturing(void **state)
 		w.cart_seq++;
 		v = start(&user, NULL);
 		assert_int_equal(pay_with(v->payment->client_secret, "pm_card_visa"), 200);
-		in.checkout_id = v->id;
-		killed_during("ConfirmOrder", &in, "capture", after);
+		killed_during("ConfirmOrder", v->id, "capture", after);
 		assert_string_equal(state_of(v->id), "capturing");
 		w.res[w.n_res - 1].state = ST_SOLD; /* what the killed process told inventory */
 		books_hold();
@@ -318,7 +336,7 @@ static void s8_key_with_other_parameters(void **state)
 	assert_int_equal(w.stock_a, 1000);
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(s1_connection_refused),
@@ -337,5 +355,7 @@ int main(void)
 	};
 
 	user = who_user(USER);
+	if (argc == 8 && strcmp(argv[1], "--another") == 0)
+		return another_process(argv + 2);
 	return cmocka_run_group_tests(tests, world_begin, world_end);
 }

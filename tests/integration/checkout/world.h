@@ -475,28 +475,34 @@ static void world_open_pay(const char *url)
 	assert_int_equal(pay_open(&pc, &w.svc.pay, &w.e), OK);
 }
 
-static int world_begin(void **state)
+/* The daemon's inside around this pool, with the sandbox of w.url. */
+static void world_daemon(struct pg_pool *pool)
 {
 	static const struct rpc_service service = { &checkout__v1__checkout__descriptor, checkout_tables };
 	const struct httpc_conf hc = { .max_handles = 48, .queue = 48, .breaker_failures = 1000, .breaker_open_ms = 10 };
 	static char secrets[] = "whsec_old," SECRET;
 	const char *ring = "1 000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f\n";
 
-	(void)state;
 	w.a = arena_new("world", 256u << 20);
 	random_bytes(&w.svc.index_key, sizeof(w.svc.index_key));
 	cursor_use_key(&w.svc.index_key);
 	assert_int_equal(httpc_open(&hc, &w.http, &w.e), OK);
-	w.fx = pg_fixture_open("checkout", checkout_migrations);
-	start_sandbox();
 	w.conf = (struct checkout_conf){ .ttl_s = 900, .inline_ms = 3000, .pay_publishable_key = "pk_test_souk" };
 	w.svc.conf = &w.conf;
-	w.svc.pool = pg_fixture_pool(w.fx, checkout_stmts, 12);
+	w.svc.pool = pool;
 	assert_int_equal(keyring_parse(ring, strlen(ring), &w.svc.ring, &w.e), OK);
 	idem_seal_with(w.svc.pool, w.svc.ring);
 	assert_true(checkout_secrets(&w.svc, secrets));
 	world_open_pay(w.url);
 	w.h = (struct handlers){ &service, w.svc.pool, &w.svc };
+}
+
+static int world_begin(void **state)
+{
+	(void)state;
+	w.fx = pg_fixture_open("checkout", checkout_migrations);
+	start_sandbox();
+	world_daemon(pg_fixture_pool(w.fx, checkout_stmts, 12));
 	return 0;
 }
 
@@ -514,6 +520,17 @@ static int world_end(void **state)
 	return 0;
 }
 
+static void full_shelves(void)
+{
+	w.n_res = w.n_restocked = 0;
+	w.stock_a = w.stock_b = 1000;
+	w.qty_a = 2;
+	w.qty_b = 1;
+	w.price_a = 1000;
+	w.cart_version = 1;
+	w.coupon = NULL;
+}
+
 static const char *newest_intent(void);
 
 /* Before each test: full shelves, a provider that does as it is told, a fresh cart. */
@@ -522,13 +539,7 @@ static int world_reset(void **state)
 	(void)state;
 	no_faults();
 	arena_reset(w.a);
-	w.n_res = w.n_restocked = 0;
-	w.stock_a = w.stock_b = 1000;
-	w.qty_a = 2;
-	w.qty_b = 1;
-	w.price_a = 1000;
-	w.cart_version = 1;
-	w.coupon = NULL;
+	full_shelves();
 	w.by_hand = false;
 	snprintf(w.seen_intents, sizeof(w.seen_intents), "%s", newest_intent());
 	w.cart_seq++;
