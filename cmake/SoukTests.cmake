@@ -64,7 +64,7 @@ function(souk_add_bench)
 		if(TARGET souk_${short})
 			target_link_libraries(bench_${short} PRIVATE souk_${short})
 		endif()
-		target_link_libraries(bench_${short} PRIVATE souk_common)
+		target_link_libraries(bench_${short} PRIVATE souk_test_support souk_common souk::cmocka)
 	endforeach()
 endfunction()
 
