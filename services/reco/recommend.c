@@ -11,9 +11,11 @@
 #include "common/timeutil.h"
 #include "reco.pb-c.h"
 #include "services/reco/collect.h"
+#include "services/reco/kept.h"
 #include "services/reco/person.h"
 #include "services/reco/reco.h"
 #include "services/reco/reco_db_features.h"
+#include "services/reco/reco_db_serve.h"
 #include "services/reco/serve.h"
 
 #define LIMIT_MAX 50
@@ -22,6 +24,8 @@
 #define HISTORY 100
 #define POPULAR_DAYS 30
 #define POPULAR_HALF_LIFE 7
+#define POPULAR_S 60	/* what sells is counted anew after so long */
+#define NO_MODEL_S 30	/* without a model an answer is kept no longer: nothing tells that it is old */
 #define VENDOR_SHARE 3	/* a vendor has at most a third of a list while others have something to show */
 
 RPC_HANDLER(reco_recommend, Reco__V1__RecommendRequest, Reco__V1__RecommendReply)
@@ -35,10 +39,6 @@ enum type { RELATED, TOGETHER, ALSO_VIEWED, TRENDING, PERSONAL, BUY_AGAIN, RECEN
 static const char *const type_names[TYPES] = { "related", "bought_together", "also_viewed", "trending",
 					       "personal", "buy_again", "recent" };
 
-struct candidate {
-	const char *id, *reason, *because;
-	double score;
-};
 struct asking {
 	struct call *c;
 	struct reco_svc *svc;
@@ -53,6 +53,7 @@ struct asking {
 	struct candidate *list;
 	size_t n;
 	size_t own; /* candidates that are what was asked for; the rest is a fallback */
+	bool kept;  /* they come from the cache */
 };
 
 /* ---- what is asked ---- */
@@ -229,15 +230,33 @@ static void from_history(struct asking *q)
 	q->own = q->n;
 }
 
-static enum err_code popular(struct asking *q, struct pg *pg, const char *category)
+static enum err_code count_popular(struct asking *q, struct pg *pg, const char *category, struct candidates *c)
 {
 	struct reco_popular_row *rows = NULL;
 	size_t n = 0;
 
-	if (reco_features_popular(pg, q->c->arena, category, POPULAR_DAYS, POPULAR_HALF_LIFE, ROOM / 3, &rows, &n, &q->c->err))
+	if (reco_features_popular(pg, q->c->arena, category, POPULAR_DAYS, POPULAR_HALF_LIFE, (int32_t)c->room, &rows, &n,
+				  &q->c->err))
 		return q->c->err.code;
 	for (size_t i = 0; i < n; i++)
-		add(q, rows[i].product_id, "trending", NULL, rows[i].score);
+		c->list[i] = (struct candidate){ rows[i].product_id, "trending", NULL, rows[i].score };
+	c->n = c->own = n;
+	return OK;
+}
+
+static enum err_code popular(struct asking *q, struct pg *pg, const char *category)
+{
+	struct candidates c = { .list = arena_array(q->c->arena, ROOM / 3, sizeof(*c.list)), .room = ROOM / 3 };
+	char key[KEPT_KEY_LEN];
+
+	kept_key(&(struct kept_on){ .version = "all", .type = "popular", .category = category }, key);
+	if (!kept_get(q->svc, q->c->arena, key, &c)) {
+		if (count_popular(q, pg, category, &c))
+			return q->c->err.code;
+		kept_put(q->svc, key, &c, q->svc->conf->cache_s < POPULAR_S ? q->svc->conf->cache_s : POPULAR_S);
+	}
+	for (size_t i = 0; i < c.n; i++)
+		add(q, c.list[i].id, c.list[i].reason, NULL, c.list[i].score);
 	return OK;
 }
 
@@ -258,18 +277,16 @@ static enum err_code category_of(struct asking *q, struct pg *pg, const char **c
 	return OK;
 }
 
-static enum err_code collect_candidates(struct asking *q, struct pg *pg)
+static enum err_code make_candidates(struct asking *q, struct pg *pg)
 {
 	const char *category = q->in->category_id;
 
-	q->list = arena_array(q->c->arena, ROOM, sizeof(*q->list));
-	if (q->type == BUY_AGAIN || q->type == RECENT)
-		return from_history(q), OK;
+	q->n = q->own = 0;
 	if (q->model && q->type <= ALSO_VIEWED)
 		near_products(q);
 	if (q->model && q->type == PERSONAL && personal(q, pg))
 		return q->c->err.code;
-	if (q->type <= ALSO_VIEWED && category_of(q, pg, &category))
+	if (q->type <= ALSO_VIEWED && !category && category_of(q, pg, &category))
 		return q->c->err.code;
 	if (category && popular(q, pg, category))
 		return q->c->err.code;
@@ -282,10 +299,34 @@ static enum err_code collect_candidates(struct asking *q, struct pg *pg)
 	return OK;
 }
 
+/* From the cache unless anew is set; else made, and kept for the next. */
+static enum err_code collect_candidates(struct asking *q, struct pg *pg, bool anew)
+{
+	int life = q->svc->conf->cache_s;
+	struct candidates c = { .list = q->list, .room = ROOM };
+	char key[KEPT_KEY_LEN];
+
+	if (q->type == BUY_AGAIN || q->type == RECENT)
+		return from_history(q), OK;
+	kept_key(&(struct kept_on){ .version = q->model ? q->model->version : "none", .type = type_names[q->type],
+				    .product_id = q->in->product_id, .category = q->in->category_id, .cart = q->in->cart,
+				    .n_cart = q->in->n_cart, .past = q->past, .n_past = q->n_past },
+		 key);
+	q->kept = !anew && kept_get(q->svc, q->c->arena, key, &c);
+	if (!q->kept) {
+		if (make_candidates(q, pg))
+			return q->c->err.code;
+		c.n = q->n, c.own = q->own;
+		kept_put(q->svc, key, &c, q->model || life < NO_MODEL_S ? life : NO_MODEL_S);
+	}
+	q->n = c.n, q->own = c.own;
+	return OK;
+}
+
 /* ---- the last look ---- */
 
 struct looked {
-	const struct reco_product_row *row;
+	const struct shown_row *row;
 	struct candidate what;
 	bool own, taken;
 };
@@ -315,39 +356,39 @@ static bool known_to(const struct asking *q, const char *id)
 	return false;
 }
 
-/* Those that may be shown now, in their order, each once. */
-static enum err_code look(struct asking *q, struct pg *pg, const struct reco_pin_row *pins, size_t n_pins,
+/* Those of the first m candidates and of the pins that may be shown now, in their order, each once. */
+static enum err_code look(struct asking *q, struct pg *pg, size_t m, const struct reco_pin_row *pins, size_t n_pins,
 			  struct looked **out_r, size_t *n_r)
 {
 	struct call *c = q->c;
-	const char **ids = arena_array(c->arena, q->n + n_pins + 1, sizeof(*ids));
-	struct looked *out = arena_array(c->arena, q->n + n_pins + 1, sizeof(*out));
-	struct reco_product_row *rows = NULL;
+	const char **ids = arena_array(c->arena, m + n_pins + 1, sizeof(*ids));
+	struct looked *out = arena_array(c->arena, m + n_pins + 1, sizeof(*out));
+	struct shown_row *rows = NULL;
 	struct reco_id_row *cart = NULL;
 	size_t n_rows = 0, n_cart = 0, n = 0;
 
-	for (size_t i = 0; i < q->n; i++)
+	for (size_t i = 0; i < m; i++)
 		ids[i] = q->list[i].id;
 	for (size_t i = 0; i < n_pins; i++)
-		ids[q->n + i] = pins[i].product_id;
+		ids[m + i] = pins[i].product_id;
 	if ((q->user_id && reco_features_in_cart(pg, c->arena, q->user_id, &cart, &n_cart, &c->err)) ||
-	    reco_features_products(pg, c->arena, ids, q->n + n_pins, "", &rows, &n_rows, &c->err))
+	    reco_db_shown(pg, c->arena, ids, m + n_pins, &rows, &n_rows, &c->err))
 		return c->err.code;
-	for (size_t i = 0; i < q->n + n_pins; i++) {
-		const struct reco_product_row *row = NULL;
+	for (size_t i = 0; i < m + n_pins; i++) {
+		const struct shown_row *row = NULL;
 		bool twice = false;
 
 		for (size_t k = 0; k < n_rows && !row; k++)
 			row = strcmp(rows[k].product_id, ids[i]) == 0 ? &rows[k] : NULL;
 		for (size_t k = 0; k < n && !twice; k++)
 			twice = strcmp(out[k].what.id, ids[i]) == 0;
-		if (!row || !row->shown || twice || listed(q->in->cart, q->in->n_cart, ids[i]) ||
+		if (!row || twice || listed(q->in->cart, q->in->n_cart, ids[i]) ||
 		    listed(q->in->exclude, q->in->n_exclude, ids[i]) || in_cart(cart, n_cart, ids[i]) ||
 		    known_to(q, ids[i]) ||
 		    (q->in->product_id && strcmp(ids[i], q->in->product_id) == 0))
 			continue;
-		out[n++] = (struct looked){ row, i < q->n ? q->list[i] : (struct candidate){ ids[i], "pinned", NULL, 0 },
-					    i < q->own, false };
+		out[n++] = (struct looked){ row, i < m ? q->list[i] : (struct candidate){ ids[i], "pinned", NULL, 0 },
+					    i < m && i < q->own, false };
 	}
 	*out_r = out;
 	*n_r = n;
@@ -444,22 +485,49 @@ static void fill(struct asking *q, struct looked **chosen, size_t n, Reco__V1__R
 						      .items = ids, .n = n });
 }
 
+/* The answer from the first m candidates. */
+static enum err_code settle(struct asking *q, struct pg *pg, size_t m, const struct reco_pin_row *pins, size_t n_pins,
+			    struct looked **chosen, size_t *have_r)
+{
+	struct looked *all = NULL;
+	size_t n = 0;
+
+	if (look(q, pg, m, pins, n_pins, &all, &n))
+		return q->c->err.code;
+	*have_r = pin(q, all, n, pins, n_pins, chosen, choose(q, all, n, pins, n_pins, chosen));
+	return OK;
+}
+
+/* Few are looked at, as a rule they fill the list; then all; then, when what was kept has run dry, others. */
+static enum err_code settle_well(struct asking *q, struct pg *pg, const struct reco_pin_row *pins, size_t n_pins,
+				 struct looked **chosen, size_t *have_r)
+{
+	size_t want = (size_t)q->limit, few = 4 * want + 10;
+
+	if (settle(q, pg, few < q->n ? few : q->n, pins, n_pins, chosen, have_r) ||
+	    (*have_r < want && few < q->n && settle(q, pg, q->n, pins, n_pins, chosen, have_r)))
+		return q->c->err.code;
+	if (*have_r < want && q->kept &&
+	    (collect_candidates(q, pg, true) || settle(q, pg, q->n, pins, n_pins, chosen, have_r)))
+		return q->c->err.code;
+	return OK;
+}
+
 static enum err_code recommend(struct asking *q, struct pg *pg, Reco__V1__RecommendReply *out)
 {
 	const char *placement = q->in->placement ? q->in->placement : type_names[q->type];
-	struct looked *all = NULL, **chosen = arena_array(q->c->arena, LIMIT_MAX + 1, sizeof(struct looked *));
+	struct looked **chosen = arena_array(q->c->arena, LIMIT_MAX + 1, sizeof(struct looked *));
 	struct reco_pin_row *pins = NULL;
-	size_t n = 0, n_pins = 0, have;
+	size_t n_pins = 0, have = 0;
 
 	if (read_person(q, pg))
 		return q->c->err.code;
 	q->model = serve_take(q->svc->serve, q->user_id ? q->user_id : q->session_id, &q->variant);
-	if (collect_candidates(q, pg) ||
-	    reco_features_pins(pg, q->c->arena, placement, q->in->product_id, &pins, &n_pins, &q->c->err) ||
-	    look(q, pg, pins, n_pins, &all, &n))
+	q->list = arena_array(q->c->arena, ROOM, sizeof(*q->list));
+	if (reco_features_pins(pg, q->c->arena, placement, q->in->product_id, &pins, &n_pins, &q->c->err) ||
+	    collect_candidates(q, pg, false) || settle_well(q, pg, pins, n_pins, chosen, &have))
 		return q->c->err.code;
-	have = choose(q, all, n, pins, n_pins, chosen);
-	fill(q, chosen, pin(q, all, n, pins, n_pins, chosen, have), out);
+	fill(q, chosen, have, out);
 	/* Ids may be the model's own text: they outlive it in the arena. */
 	for (size_t i = 0; i < out->n_data; i++) {
 		out->data[i]->product_id = arena_strdup(q->c->arena, out->data[i]->product_id);
