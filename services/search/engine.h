@@ -32,7 +32,11 @@ struct found {
 	bool relaxed; /* nothing has all words */
 };
 
+/* What an engine finds at a stage; at most CANDIDATES_MAX. */
+typedef enum err_code engine_stage_fn(void *arg, int stage, struct candidate **rows_r, size_t *n_r, struct err *);
 /* Candidates of all stages that were needed, each once. wanted: enough results to go no further. */
+MUST_CHECK enum err_code engine_stages(struct arena *, const struct query *, const struct filters *, size_t wanted,
+				       engine_stage_fn *, void *arg, struct found *found_r, struct err *);
 MUST_CHECK enum err_code engine_pg_find(struct pg *, struct arena *, const struct query *, const struct filters *,
 					size_t wanted, struct found *found_r, struct err *);
 

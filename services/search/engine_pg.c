@@ -1,55 +1,27 @@
 #include "services/search/engine.h"
-
-#include <string.h>
-
 #include "services/search/search_db_query.h"
 
-#define STAGES 3
-
-/* Ids seen so far, to give each product once though stages overlap. */
-struct seen_ids {
-	const char **slots;
-	size_t n_slots;
+struct pg_stage {
+	struct pg *pg;
+	struct arena *a;
+	const struct query *q;
+	const struct filters *f;
 };
 
-static bool first_time(struct seen_ids *s, const char *id)
+static enum err_code fetch(void *arg, int stage, struct candidate **rows_r, size_t *n_r, struct err *e)
 {
-	size_t h = 5381;
+	struct pg_stage *s = arg;
 
-	for (const char *p = id; *p; p++)
-		h = h * 33 ^ (unsigned char)*p;
-	for (size_t i = h & (s->n_slots - 1);; i = (i + 1) & (s->n_slots - 1)) {
-		if (!s->slots[i])
-			return s->slots[i] = id, true;
-		if (strcmp(s->slots[i], id) == 0)
-			return false;
-	}
+	return search_db_candidates(s->pg, s->a, s->q->lang, query_stage(s->a, s->q, stage), s->f, CANDIDATES_MAX, rows_r,
+				    n_r, e);
 }
 
 enum err_code engine_pg_find(struct pg *pg, struct arena *a, const struct query *q, const struct filters *f,
 			     size_t wanted, struct found *found_r, struct err *e)
 {
-	struct found found = { .v = arena_array(a, STAGES * CANDIDATES_MAX, sizeof(*found.v)) };
-	struct seen_ids seen = { arena_array(a, 8192, sizeof(*seen.slots)), 8192 };
+	struct pg_stage s = { pg, a, q, f };
 
-	for (int stage = 1; stage <= STAGES && found.n < wanted; stage++) {
-		const char *tsquery = query_stage(a, q, stage);
-		struct candidate *rows = NULL;
-		size_t n = 0;
-
-		/* A sorted list has only what has all words, unless nothing has. */
-		if (!tsquery || (f->sort != SORT_RELEVANCE && found.n > 0))
-			continue;
-		if (search_db_candidates(pg, a, q->lang, tsquery, f, CANDIDATES_MAX, &rows, &n, e))
-			return e->code;
-		found.relaxed |= stage > 1 && found.n == 0 && n > 0;
-		found.capped |= n == CANDIDATES_MAX;
-		for (size_t i = 0; i < n; i++)
-			if (first_time(&seen, rows[i].product_id))
-				found.v[found.n++] = rows[i];
-	}
-	*found_r = found;
-	return OK;
+	return engine_stages(a, q, f, wanted, fetch, &s, found_r, e);
 }
 
 enum err_code engine_pg_facets(struct pg *pg, struct arena *a, const char *tsquery, const char *lang,

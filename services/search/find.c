@@ -229,11 +229,12 @@ static enum err_code answer(struct search *s, struct pg *pg, const struct cursor
 	out->corrected_query = (char *)s->q.corrected;
 	if (!cur->n && find_facets(s, pg, r.relaxed, out, e))
 		return e->code;
+	out->has_degraded = out->degraded = s->degraded;
 	if (next < r.n) {
 		if (!list)
 			list = digest(s->c->arena, "list", arena_printf(s->c->arena, "%lld|%s",
 									(long long)known_version(s->svc->known), s->key));
-		if (!same)
+		if (!same && !s->degraded)
 			keep_list(s, list, &r);
 		out->next_cursor = cursor_write(s->c->arena, s->key, "tit", list, (int64_t)next, r.ids[next - 1]);
 	}

@@ -16,6 +16,7 @@ struct search {
 	int32_t limit;
 	const char *key; /* everything that shapes the list but its page */
 	struct query q;
+	bool degraded; /* the engine outside did not answer; pg does */
 };
 
 /* Checks and fills everything of s but ids; adds details to the call's error. */

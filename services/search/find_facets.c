@@ -2,7 +2,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "services/search/engine_os.h"
 #include "services/search/find.h"
+#include "services/search/search_db_feed.h"
 
 static bool in_list(const char *const *v, size_t n, const char *text)
 {
@@ -79,6 +81,40 @@ static int by_facet(const void *a, const void *b)
 	return d ? d : *x < *y ? -1 : *x > *y;
 }
 
+/* An index outside knows vendors and categories by their ids. */
+static enum err_code name_rows(struct search *s, struct pg *pg, struct facet_row *rows, size_t n, struct err *e)
+{
+	const char **ids = arena_array(s->c->arena, n + 1, sizeof(*ids));
+	struct label_row *labels = NULL;
+	size_t n_ids = 0, n_labels = 0;
+
+	for (size_t i = 0; i < n; i++)
+		if (!rows[i].label)
+			ids[n_ids++] = rows[i].value;
+	if (n_ids && search_db_labels(pg, s->c->arena, ids, n_ids, &labels, &n_labels, e))
+		return e->code;
+	for (size_t i = 0; i < n; i++)
+		for (size_t k = 0; k < n_labels && !rows[i].label; k++)
+			if (strcmp(labels[k].id, rows[i].value) == 0)
+				rows[i].label = labels[k].name;
+	return OK;
+}
+
+static enum err_code count(struct search *s, struct pg *pg, const struct facets_wanted *w, const char *tsquery, int stage,
+			   struct facet_row **rows_r, size_t *n_r, struct err *e)
+{
+	struct arena *a = s->c->arena;
+
+	if (s->svc->os && !s->degraded) {
+		if (engine_os_facets(s->svc->os, a, &s->q, stage, &s->f, w->attrs, w->n_attrs, rows_r, n_r, e) == OK)
+			return name_rows(s, pg, *rows_r, *n_r, e);
+		err_clear(e);
+		engine_os_missed(s->svc->os);
+		s->degraded = true;
+	}
+	return engine_pg_facets(pg, a, tsquery, s->lang, &s->f, w->attrs, w->n_attrs, rows_r, n_r, e);
+}
+
 enum err_code find_facets(struct search *s, struct pg *pg, bool relaxed, Search__V1__SearchReply *out, struct err *e)
 {
 	const char *tsquery = NULL;
@@ -86,16 +122,20 @@ enum err_code find_facets(struct search *s, struct pg *pg, bool relaxed, Search_
 	struct facet_row *rows = NULL;
 	const struct facet_row **sorted;
 	size_t n = 0;
+	int last = 1;
 
 	find_facets_wanted(s, &w);
 	for (int stage = 1; stage <= 3 && (!tsquery || (relaxed && stage <= 3)); stage++) {
 		const char *wider = query_stage(s->c->arena, &s->q, stage);
 
-		tsquery = wider ? wider : tsquery;
+		if (wider) {
+			tsquery = wider;
+			last = stage;
+		}
 	}
 	if (w.none || !tsquery)
 		return OK;
-	if (engine_pg_facets(pg, s->c->arena, tsquery, s->lang, &s->f, w.attrs, w.n_attrs, &rows, &n, e))
+	if (count(s, pg, &w, tsquery, last, &rows, &n, e))
 		return e->code;
 	out->facets = arena_array(s->c->arena, n + 1, sizeof(*out->facets));
 	sorted = arena_array(s->c->arena, n + 1, sizeof(*sorted));

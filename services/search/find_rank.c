@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "services/search/find.h"
+#include "services/search/engine_os.h"
 #include "services/search/search_db_admin.h"
 
 #define WANTED 100 /* results that are enough to look no further */
@@ -47,6 +48,20 @@ static void place_pins(const struct rule_row *rules, size_t n_rules, struct rank
 	}
 }
 
+static enum err_code find_candidates(struct search *s, struct pg *pg, struct found *found_r, struct err *e)
+{
+	struct arena *a = s->c->arena;
+
+	if (s->svc->os && engine_os_find(s->svc->os, a, &s->q, &s->f, WANTED, found_r, e) == OK)
+		return OK;
+	if (s->svc->os) {
+		err_clear(e);
+		engine_os_missed(s->svc->os);
+		s->degraded = true;
+	}
+	return engine_pg_find(pg, a, &s->q, &s->f, WANTED, found_r, e);
+}
+
 enum err_code find_rank(struct search *s, struct pg *pg, struct ranking *r_r, struct err *e)
 {
 	struct arena *a = s->c->arena;
@@ -56,7 +71,7 @@ enum err_code find_rank(struct search *s, struct pg *pg, struct ranking *r_r, st
 	struct scored *v;
 	size_t n_rules = 0, k = 0;
 
-	if (engine_pg_find(pg, a, &s->q, &s->f, WANTED, &found, e) ||
+	if (find_candidates(s, pg, &found, e) ||
 	    search_db_rules_now(pg, a, s->normal, &rules, &n_rules, e))
 		return e->code;
 	v = arena_array(a, found.n + 1, sizeof(*v));

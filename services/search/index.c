@@ -5,6 +5,7 @@
 
 #include "common/timeutil.h"
 #include "services/search/document.h"
+#include "services/search/search_db_feed.h"
 #include "services/search/search_db_index.h"
 
 #define BATCH 50
@@ -53,9 +54,9 @@ enum err_code index_put(struct pg *pg, const struct index_batch *b, struct err *
 			return e->code;
 	if (!b->other_only && put_slot(pg, b, s->slot, s->seq, docs, n, e))
 		return e->code;
-	if (strcmp(s->build, "running") == 0)
-		return put_slot(pg, b, 1 - s->slot, s->seq, docs, n, e);
-	return OK;
+	if (strcmp(s->build, "running") == 0 && put_slot(pg, b, 1 - s->slot, s->seq, docs, n, e))
+		return e->code;
+	return b->svc->os ? search_db_feed_note(pg, b->arena, s->seq, b->last, b->ids, b->other_only ? 0 : b->n_ids, e) : OK;
 }
 
 /* ---- what changed ---- */
@@ -274,6 +275,7 @@ static enum err_code rebuild_step(struct search_svc *svc, struct arena *a, const
 	for (size_t i = 0; i < out->n_data; i++)
 		ids[i] = out->data[i]->id;
 	t.page = out;
+	t.batch.last = out->next == NULL;
 	t.batch.products = out->data;
 	t.batch.n_products = out->n_data;
 	t.batch.ids = ids;

@@ -21,6 +21,7 @@ struct index_batch {
 	const char *const *ids; /* of all that may be in the index so far */
 	size_t n_ids;
 	bool other_only;
+	bool last; /* the slot that is being built takes over in the same transaction */
 };
 MUST_CHECK enum err_code index_put(struct pg *, const struct index_batch *, struct err *);
 

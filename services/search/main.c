@@ -1,9 +1,11 @@
 #include <stdlib.h>
+#include <string.h>
 
 #include "common/conf.h"
 #include "common/rpc_server.h"
 #include "common/service.h"
 #include "services/search/dict.h"
+#include "services/search/engine_os.h"
 #include "services/search/known.h"
 #include "services/search/search.h"
 #include "services/search/suggest.h"
@@ -26,6 +28,16 @@ static const struct conf_key search_keys[] = {
 	     "language of the catalogue's texts (ISO 639-1); after a change: POST /api/admin/search/reindex"),
 	CONF(search_conf, currency, "SEARCH_CURRENCY", "USD", 3, 3, CONF_REQUIRED, "currency of readers that name none"),
 	CONF(search_conf, cache_s, "SEARCH_CACHE_S", "300", 0, 3600, 0, "life of a cached answer, s; 0: none"),
+	CONF_ENUM(search_conf, engine, "SEARCH_ENGINE", "pg", "pg|opensearch", 0,
+		  "what finds products; opensearch: OpenSearch 2 or Elasticsearch 8, with pg in its place while it is away"),
+	CONF(search_conf, os_url, "OPENSEARCH_URL", "", 0, 0, 0, "https://host:port of the engine opensearch"),
+	CONF(search_conf, os_user, "OPENSEARCH_USER", "", 0, 0, 0, "who searches and writes there"),
+	CONF(search_conf, os_password, "OPENSEARCH_PASSWORD", "", 0, 0, CONF_SECRET, "the password"),
+	CONF(search_conf, os_ca_file, "OPENSEARCH_CA_FILE", "", 0, 0, 0, "certificates it is verified by; else the system's"),
+	CONF(search_conf, os_index, "OPENSEARCH_INDEX", "souk-products", 0, 0, 0,
+	     "alias that is searched; indexes are called by it and a number"),
+	CONF(search_conf, os_timeout_ms, "OPENSEARCH_TIMEOUT_MS", "800", 20, 10000, 0,
+	     "time for what a search asks of it, ms; after that pg answers"),
 	CONF(search_conf, suggest_products, "SEARCH_SUGGEST_PRODUCTS", "100000", 1, 1000000, 0,
 	     "products that suggestions know, those that sell first"),
 	CONF(search_conf, suggest_people, "SEARCH_SUGGEST_PEOPLE", "5", 2, 10000, 0,
@@ -46,6 +58,15 @@ static enum err_code open_peers(const struct search_conf *conf, const struct rpc
 	    rpc_client_open("search", "identity", conf->identity_url, conf->d.resolve_ms, keys, &p->identity, e))
 		return e->code;
 	return rpc_client_open("search", "reco", conf->reco_url, conf->d.resolve_ms, keys, &p->reco, e);
+}
+
+static enum err_code open_engine(const struct search_conf *conf, struct engine_os **os_r, struct err *e)
+{
+	const struct engine_os_conf os = { .url = conf->os_url, .user = conf->os_user, .password = conf->os_password,
+					   .ca_file = conf->os_ca_file, .alias = conf->os_index,
+					   .timeout_ms = conf->os_timeout_ms };
+
+	return strcmp(conf->engine, "opensearch") == 0 ? engine_os_open(&os, os_r, e) : OK;
 }
 
 int main(int argc, char **argv)
@@ -80,7 +101,8 @@ int main(int argc, char **argv)
 	svc.dict = dict_new();
 	svc.known = known_new();
 	svc.suggest = suggest_new();
-	if (cache_open(conf.d.redis_url, 4, 200, &svc.cache, &e) || open_peers(&conf, base.keys, &svc, &peers, &e))
+	if (cache_open(conf.d.redis_url, 4, 200, &svc.cache, &e) ||
+	    open_engine(&conf, &svc.os, &e) || open_peers(&conf, base.keys, &svc, &peers, &e))
 		return daemon_fail(&e);
 	struct inbox_source sources[] = { { "catalog", svc.catalog, conf.catalog_bell_url },
 					  { "checkout", peers.checkout, conf.checkout_bell_url },
@@ -109,5 +131,6 @@ int main(int argc, char **argv)
 	dict_free(svc.dict);
 	known_free(svc.known);
 	suggest_free(svc.suggest);
+	engine_os_close(svc.os);
 	return daemon_end();
 }

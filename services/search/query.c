@@ -327,6 +327,17 @@ static uint32_t rarest(const struct query *q, size_t n)
 	return chosen;
 }
 
+bool query_stage_units(const struct query *q, int stage, uint32_t *units_r, size_t *least_r)
+{
+	bool rare = stage == 3 && (q->n < 3 || q->n > 5);
+
+	if (q->n == 0 || (stage > 1 && q->n == 1) || (stage == 2 && q->n < 3))
+		return false;
+	*units_r = rare ? rarest(q, q->n > 5 ? 2 : 1) : all_but(q, 0);
+	*least_r = rare ? 1 : q->n - (size_t)(stage - 1);
+	return *units_r != 0;
+}
+
 const char *query_stage(struct arena *a, const struct query *q, int stage)
 {
 	struct buf b;

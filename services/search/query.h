@@ -53,5 +53,7 @@ char *query_normal(struct arena *a, const char *text);
  * (three to five) or the two rarest. NULL when a stage would not be wider than the one before.
  */
 const char *query_stage(struct arena *a, const struct query *q, int stage);
+/* The same as numbers: at least so many of the units whose bits are set. False where query_stage gives NULL. */
+bool query_stage_units(const struct query *q, int stage, uint32_t *units_r, size_t *least_r);
 
 #endif

@@ -10,6 +10,7 @@
 #include "common/timer.h"
 
 struct dict;
+struct engine_os;
 struct known;
 struct suggest;
 
@@ -22,6 +23,8 @@ struct search_conf {
 	const char *lang;     /* of the catalogue's texts: ISO 639-1 */
 	const char *currency; /* of readers that name none */
 	int cache_s;	      /* life of a cached answer */
+	const char *engine, *os_url, *os_user, *os_password, *os_ca_file, *os_index; /* OPENSEARCH_* */
+	int os_timeout_ms;
 	int suggest_products, suggest_people, suggest_days;
 };
 
@@ -33,6 +36,7 @@ struct search_svc {
 	struct dict *dict;
 	struct known *known;
 	struct suggest *suggest;
+	struct engine_os *os; /* NULL: engine pg */
 };
 
 extern const struct rpc_method search_find_methods[];
