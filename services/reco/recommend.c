@@ -54,6 +54,7 @@ struct asking {
 	size_t n;
 	size_t own; /* candidates that are what was asked for; the rest is a fallback */
 	bool kept;  /* they come from the cache */
+	bool anew;  /* nothing may come from there */
 };
 
 /* ---- what is asked ---- */
@@ -250,7 +251,7 @@ static enum err_code popular(struct asking *q, struct pg *pg, const char *catego
 	char key[KEPT_KEY_LEN];
 
 	kept_key(&(struct kept_on){ .version = "all", .type = "popular", .category = category }, key);
-	if (!kept_get(q->svc, q->c->arena, key, &c)) {
+	if (q->anew || !kept_get(q->svc, q->c->arena, key, &c)) {
 		if (count_popular(q, pg, category, &c))
 			return q->c->err.code;
 		kept_put(q->svc, key, &c, q->svc->conf->cache_s < POPULAR_S ? q->svc->conf->cache_s : POPULAR_S);
@@ -299,8 +300,8 @@ static enum err_code make_candidates(struct asking *q, struct pg *pg)
 	return OK;
 }
 
-/* From the cache unless anew is set; else made, and kept for the next. */
-static enum err_code collect_candidates(struct asking *q, struct pg *pg, bool anew)
+/* From the cache, or made and kept for the next. */
+static enum err_code collect_candidates(struct asking *q, struct pg *pg)
 {
 	int life = q->svc->conf->cache_s;
 	struct candidates c = { .list = q->list, .room = ROOM };
@@ -312,7 +313,7 @@ static enum err_code collect_candidates(struct asking *q, struct pg *pg, bool an
 				    .product_id = q->in->product_id, .category = q->in->category_id, .cart = q->in->cart,
 				    .n_cart = q->in->n_cart, .past = q->past, .n_past = q->n_past },
 		 key);
-	q->kept = !anew && kept_get(q->svc, q->c->arena, key, &c);
+	q->kept = !q->anew && kept_get(q->svc, q->c->arena, key, &c);
 	if (!q->kept) {
 		if (make_candidates(q, pg))
 			return q->c->err.code;
@@ -507,10 +508,10 @@ static enum err_code settle_well(struct asking *q, struct pg *pg, const struct r
 	if (settle(q, pg, few < q->n ? few : q->n, pins, n_pins, chosen, have_r) ||
 	    (*have_r < want && few < q->n && settle(q, pg, q->n, pins, n_pins, chosen, have_r)))
 		return q->c->err.code;
-	if (*have_r < want && q->kept &&
-	    (collect_candidates(q, pg, true) || settle(q, pg, q->n, pins, n_pins, chosen, have_r)))
-		return q->c->err.code;
-	return OK;
+	if (*have_r == want || !q->kept)
+		return OK;
+	q->anew = true;
+	return collect_candidates(q, pg) ? q->c->err.code : settle(q, pg, q->n, pins, n_pins, chosen, have_r);
 }
 
 static enum err_code recommend(struct asking *q, struct pg *pg, Reco__V1__RecommendReply *out)
@@ -525,7 +526,7 @@ static enum err_code recommend(struct asking *q, struct pg *pg, Reco__V1__Recomm
 	q->model = serve_take(q->svc->serve, q->user_id ? q->user_id : q->session_id, &q->variant);
 	q->list = arena_array(q->c->arena, ROOM, sizeof(*q->list));
 	if (reco_features_pins(pg, q->c->arena, placement, q->in->product_id, &pins, &n_pins, &q->c->err) ||
-	    collect_candidates(q, pg, false) || settle_well(q, pg, pins, n_pins, chosen, &have))
+	    collect_candidates(q, pg) || settle_well(q, pg, pins, n_pins, chosen, &have))
 		return q->c->err.code;
 	fill(q, chosen, have, out);
 	/* Ids may be the model's own text: they outlive it in the arena. */
