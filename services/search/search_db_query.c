@@ -70,6 +70,11 @@ static const struct pg_col facet_cols[] = {
 	PG_COL(facet_row, label),
 	PG_COL(facet_row, n),
 };
+#define STEPS(zeros) "1" zeros ",2" zeros ",5" zeros
+#define PRICE_STEPS                                                                                \
+	"'{" STEPS("") "," STEPS("0") "," STEPS("00") "," STEPS("000") "," STEPS("0000") "," STEPS("00000") "," STEPS(     \
+		"000000") "," STEPS("0000000") "," STEPS("00000000") "," STEPS("000000000") "," STEPS("0000000000") "," STEPS(     \
+		"00000000000") "}'::bigint[]"
 static const struct pg_stmt facets = {
 	.name = "facets",
 	.sql = "WITH m AS MATERIALIZED (SELECT d.brand, d.vendor_id, d.vendor_name, d.categories, d.attrs, d.availability,"
@@ -89,16 +94,18 @@ static const struct pg_stmt facets = {
 	       " UNION ALL SELECT * FROM (SELECT 'availability', availability, availability, count(*) AS n FROM m"
 	       " WHERE f_category AND f_vendor AND f_brand AND f_price AND f_rating AND f_attrs"
 	       " GROUP BY availability ORDER BY n DESC, availability LIMIT 3) x4"
-	       " UNION ALL SELECT * FROM (SELECT 'rating', s::text, s::text, count(*) AS n FROM m, generate_series(1, 4) AS s"
-	       " WHERE rating_x100 >= s * 100 AND f_category AND f_vendor AND f_brand AND f_price AND f_stock AND f_attrs"
-	       " GROUP BY s ORDER BY s DESC LIMIT 4) x5"
-	       " UNION ALL SELECT * FROM (SELECT 'price', z.low::text, NULL, count(*) AS n FROM (SELECT"
-	       " CASE WHEN price >= 5 * p THEN 5 * p WHEN price >= 2 * p THEN 2 * p ELSE p END AS low FROM (SELECT"
-	       " price, power(10, floor(log(greatest(price, 1)::numeric)))::bigint AS p FROM m WHERE price IS NOT NULL"
-	       " AND f_category AND f_vendor AND f_brand AND f_stock AND f_rating AND f_attrs) y) z"
-	       " GROUP BY z.low ORDER BY z.low LIMIT 40) x6"
+	       " UNION ALL SELECT * FROM (SELECT 'rating', s::text, s::text, y.c[s] AS n FROM (SELECT ARRAY["
+	       "count(*) FILTER (WHERE rating_x100 >= 100), count(*) FILTER (WHERE rating_x100 >= 200),"
+	       " count(*) FILTER (WHERE rating_x100 >= 300), count(*) FILTER (WHERE rating_x100 >= 400)] AS c FROM m"
+	       " WHERE f_category AND f_vendor AND f_brand AND f_price AND f_stock AND f_attrs) y, generate_series(1, 4) AS s"
+	       " WHERE y.c[s] > 0 ORDER BY s DESC LIMIT 4) x5"
+	       " UNION ALL SELECT * FROM (SELECT 'price', (" PRICE_STEPS ")[z.i]::text, NULL, z.n FROM (SELECT"
+	       " width_bucket(greatest(price, 1), " PRICE_STEPS ") AS i, count(*) AS n FROM m WHERE price IS NOT NULL"
+	       " AND f_category AND f_vendor AND f_brand AND f_stock AND f_rating AND f_attrs GROUP BY 1) z"
+	       " ORDER BY z.i LIMIT 40) x6"
 	       " UNION ALL SELECT * FROM (SELECT 'attr:' || split_part(x, ':', 1), substr(x, strpos(x, ':') + 1), NULL,"
-	       " count(*) AS n FROM m, unnest(m.attrs) AS x WHERE split_part(x, ':', 1) = ANY ($12::text[])"
+	       " count(*) AS n FROM m, unnest(m.attrs) AS x WHERE cardinality($12::text[]) > 0"
+	       " AND split_part(x, ':', 1) = ANY ($12::text[])"
 	       " AND f_category AND f_vendor AND f_brand AND f_price AND f_stock AND f_rating"
 	       " AND ($11::text[] IS NULL OR NOT EXISTS (SELECT 1 FROM unnest($11::text[]) AS g"
 	       " WHERE split_part(g, ':', 1) <> split_part(x, ':', 1) AND NOT m.attrs && string_to_array(g, chr(31))))"
