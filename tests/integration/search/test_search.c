@@ -1,4 +1,7 @@
-/* The search on a real PostgreSQL: products put in as catalog exports them, found as people type. */
+/*
+ * The search on a real PostgreSQL: products put in as catalog exports them, found as people type. What finds is tested once
+ * with engine pg, and once more with engine opensearch when OPENSEARCH_URL names a node.
+ */
 #include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -15,6 +18,8 @@
 #include "events.pb-c.h"
 #include "search.pb-c.h"
 #include "services/search/dict.h"
+#include "services/search/engine_os.h"
+#include "services/search/feed.h"
 #include "services/search/index.h"
 #include "services/search/known.h"
 #include "services/search/search_db_index.h"
@@ -112,8 +117,28 @@ static void put(const struct goods *g, bool visible)
 	MUST(pg_tx(w.svc.pool, mono_ms() + 10000, &who, put_tx, &b, &why_));
 }
 
+/* Until the engine outside has everything. */
+static void tell_engine(void)
+{
+	const struct os_call now = { .method = "POST", .path = arena_printf(w.a, "/%s/_refresh", w.conf.os_index) };
+	json_t *o = NULL;
+	int status = 0;
+
+	for (int64_t until = mono_ms() + 60000; pg_fixture_i64(w.fx, "SELECT (f.build <> 'idle' OR f.noted_seq <> s.seq OR"
+								     " EXISTS (SELECT 1 FROM search.feed))::int"
+								     " FROM search.feed_state f, search.state s");) {
+		assert_true(mono_ms() < until);
+		MUST(feed_run(&w.svc, w.a, &why_));
+	}
+	MUST(engine_os_call(w.svc.os, w.a, &now, 20000, &status, &o, &why_));
+	assert_int_equal(status, 200);
+	json_decref(o);
+}
+
 static void refresh(void)
 {
+	if (w.svc.os)
+		tell_engine();
 	MUST(known_refresh(&w.svc, w.a, &why_));
 }
 
@@ -124,6 +149,7 @@ static Search__V1__SearchReply *ask(const Search__V1__SearchRequest *in)
 	Search__V1__SearchReply *out = NULL;
 
 	MUST(handlers_ask(&w.h, w.a, "Search", &who_nobody, in, &out, &why_));
+	assert_false(out->degraded);
 	return out;
 }
 
@@ -150,20 +176,41 @@ static bool has(const Search__V1__SearchReply *r, const char *id)
 	return false;
 }
 
+static void open_engine(const char *url)
+{
+	struct engine_os_conf conf = { .url = url, .alias = w.conf.os_index, .timeout_ms = 10000 };
+
+	MUST(engine_os_open(&conf, &w.svc.os, &why_));
+}
+
+static void close_engine(void)
+{
+	struct os_call drop = { .method = "DELETE" };
+	const char *name = pg_fixture_text(w.fx, "SELECT index_name FROM search.feed_state");
+	json_t *o = NULL;
+	int status = 0;
+
+	drop.path = arena_printf(w.a, "/%s", name);
+	MUST(engine_os_call(w.svc.os, w.a, &drop, 20000, &status, &o, &why_));
+	json_decref(o);
+	engine_os_close(w.svc.os);
+}
+
 static int open_world(void **state)
 {
 	struct key32 key;
 	struct err e = { 0 };
 
-	(void)state;
 	random_bytes(&key, sizeof(key));
 	cursor_use_key(&key);
 	w.fx = pg_fixture_open("search", search_migrations);
-	w.conf = (struct search_conf){ .lang = "en", .currency = "USD", .cache_s = 0, .suggest_products = 1000,
+	w.conf = (struct search_conf){ .lang = "en", .currency = "USD", .os_index = "souk-test", .cache_s = 0, .suggest_products = 1000,
 					 .suggest_people = 3, .suggest_days = 2, .d = { .redis_url = "" } };
 	w.svc = (struct search_svc){ .conf = &w.conf, .pool = pg_fixture_pool(w.fx, search_stmts, 4), .dict = dict_new(),
 				     .known = known_new(), .suggest = suggest_new() };
 	assert_int_equal(cache_open("", 1, 100, &w.svc.cache, &e), OK);
+	if (*state)
+		open_engine(*state);
 	w.h = (struct handlers){ search_services, w.svc.pool, &w.svc };
 	w.a = arena_new("test", 256 << 20);
 	for (size_t i = 0; i < ARRAY_LEN(shop); i++)
@@ -175,6 +222,8 @@ static int open_world(void **state)
 static int close_world(void **state)
 {
 	(void)state;
+	if (w.svc.os)
+		close_engine();
 	cache_close(w.svc.cache);
 	pg_pool_close(w.svc.pool);
 	pg_fixture_close(w.fx);
@@ -712,8 +761,21 @@ static void test_audited(void **state)
 	assert_string_equal(pg_fixture_unaudited(w.fx, "search"), "");
 }
 
+static int open_pg(void **state)
+{
+	*state = NULL;
+	return open_world(state);
+}
+
+static int open_os(void **state)
+{
+	*state = getenv("OPENSEARCH_URL");
+	return open_world(state);
+}
+
 int main(void)
 {
+	const char *url = getenv("OPENSEARCH_URL");
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_words),	     cmocka_unit_test(test_codes),
 		cmocka_unit_test(test_typos),	     cmocka_unit_test(test_relaxed),
@@ -727,5 +789,19 @@ int main(void)
 		cmocka_unit_test(test_audited),
 	};
 
-	return cmocka_run_group_tests(tests, open_world, close_world);
+	const struct CMUnitTest engine[] = {
+		cmocka_unit_test(test_words),		  cmocka_unit_test(test_codes),
+		cmocka_unit_test(test_typos),		  cmocka_unit_test(test_relaxed),
+		cmocka_unit_test(test_filters_and_facets), cmocka_unit_test(test_sorts_and_pages),
+		cmocka_unit_test(test_highlight),	  cmocka_unit_test(test_synonyms_and_rules),
+		cmocka_unit_test(test_hidden_is_gone),	  cmocka_unit_test(test_hostile),
+		cmocka_unit_test(test_audited),
+	};
+	int failed = cmocka_run_group_tests(tests, open_pg, close_world);
+
+	if (!url || !*url) {
+		print_message("engine opensearch: not run: OPENSEARCH_URL names no node\n");
+		return failed;
+	}
+	return failed + cmocka_run_group_tests(engine, open_os, close_world);
 }
