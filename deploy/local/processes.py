@@ -153,7 +153,12 @@ def reco_env(s):
     return {"RECO_MODEL_DIR": os.path.join(s.run_dir, "models")}
 
 
-EXTRA = {"catalog": catalog_env, "checkout": checkout_env, "notify": notify_env, "identity": identity_env, "reco": reco_env}
+def search_env(_):
+    return overridden({}, "OPENSEARCH_")
+
+
+EXTRA = {"catalog": catalog_env, "checkout": checkout_env, "notify": notify_env, "identity": identity_env, "reco": reco_env,
+         "search": search_env}
 
 
 # What checkout has a use for, as docs/operations.md tells who sets up an endpoint at the real provider.
