@@ -322,6 +322,40 @@ static void test_filters_and_facets(void **state)
 	assert_int_equal(ask(&in)->n_data, 0);
 }
 
+/* Prices fall into steps of 1, 2, 5, 10, …; ratings count for each step they reach. */
+static void test_buckets(void **state)
+{
+	Search__V1__SearchReply *r;
+	size_t seen = 0;
+
+	(void)state;
+	pg_fixture_sql(w.fx, "UPDATE search.doc SET rating_x100 = 350, rating_count = 2 WHERE product_id = 'prd_03'");
+	pg_fixture_sql(w.fx, "UPDATE search.doc SET rating_x100 = 200, rating_count = 2 WHERE product_id = 'prd_04'");
+	r = find("laptop");
+	for (size_t i = 0; i < r->n_facets; i++) {
+		const Search__V1__Facet *f = r->facets[i];
+
+		if (strcmp(f->name, "price") == 0) {
+			assert_int_equal(f->n_values, 2);
+			assert_int_equal(f->values[0]->from, 2000);
+			assert_int_equal(f->values[0]->to, 5000);
+			assert_int_equal(f->values[1]->from, 100000);
+			assert_int_equal(f->values[1]->to, 200000);
+			seen++;
+		}
+		if (strcmp(f->name, "rating") == 0) {
+			assert_int_equal(f->n_values, 3);
+			assert_string_equal(f->values[0]->value, "3");
+			assert_int_equal(f->values[0]->count, 1);
+			assert_string_equal(f->values[2]->value, "1");
+			assert_int_equal(f->values[2]->count, 2);
+			seen++;
+		}
+	}
+	assert_int_equal(seen, 2);
+	pg_fixture_sql(w.fx, "UPDATE search.doc SET rating_x100 = 0, rating_count = 0");
+}
+
 static void test_sorts_and_pages(void **state)
 {
 	Search__V1__SearchRequest in = SEARCH__V1__SEARCH_REQUEST__INIT;
@@ -780,6 +814,7 @@ int main(void)
 		cmocka_unit_test(test_words),	     cmocka_unit_test(test_codes),
 		cmocka_unit_test(test_typos),	     cmocka_unit_test(test_relaxed),
 		cmocka_unit_test(test_filters_and_facets), cmocka_unit_test(test_sorts_and_pages),
+		cmocka_unit_test(test_buckets),
 		cmocka_unit_test(test_highlight),    cmocka_unit_test(test_synonyms_and_rules),
 		cmocka_unit_test(test_hidden_is_gone), cmocka_unit_test(test_rebuild),
 		cmocka_unit_test(test_swap_under_queries),
