@@ -197,10 +197,10 @@ def without(stage, shop, goods, history, seed):
     for name, sig in [(d, s) for d in helpers for s in (signal.SIGSTOP, signal.SIGKILL)]:
         stage.send(name, sig)
         kind = f"without-{name}"
-        load.purchase(kind, time.monotonic(), rnd, [(rnd.choice(goods.many), 1)], certain=True)
+        bought = load.purchase(kind, time.monotonic(), rnd, [(rnd.choice(goods.many), 1)], certain=True)
         stage.send(name, signal.SIGCONT)
-        if not history.checkouts[-1].orders:
-            out.append(f"{kind} ({sig.name}) nobody can buy: {history.calls[-3:]}")
+        if not bought or not bought.orders:
+            out.append(f"{kind} ({sig.name}) nobody can buy: {vars(bought) if bought else 'no checkout'}")
     stage.send("sandbox", signal.SIGSTOP)
     try:
         rest = Rest(shop.url, timeout=20)

@@ -345,17 +345,18 @@ class Load:
         return reply
 
     def purchase(self, kind, at, rnd, lines, certain=False):
-        """certain: a good card, and a buyer who waits for the order."""
+        """certain: a good card, and a buyer who waits for the order. The purchase, if it got as far as its payment."""
         got = self.open(kind, at, rnd, lines)
         if not got:
-            return
+            return None
         caller, purchase = got
         self.pay(purchase, "pm_card_chargeDeclined" if not certain and rnd.random() < 0.05 else "pm_card_visa")
         if not certain and rnd.random() < 0.15:
             caller.close()  # never comes back: the webhook has to do
-            return
+            return purchase
         self.confirm(caller, purchase)
         caller.close()
+        return purchase
 
     def change_cart(self, at, rnd):
         """One client, one cart: what it was told it holds must be what it holds."""
