@@ -19,11 +19,16 @@ enum err_code reco_db_shown(struct pg *pg, struct arena *a, const char *const *i
 	return pg_rows(pg, &shown, PG_ARGS(pg_p_text_array(a, ids, n)), a, rows_r, n_r, e);
 }
 
-/* Items travel as one text per answer, divided by blanks: ids have none. */
+/*
+ * Items travel as one text per answer, divided by blanks: ids have none. Who was erased or took back his consent while the
+ * answer waited is not named.
+ */
 static const struct pg_stmt answers_put = {
 	.name = "answers_put",
 	.sql = "INSERT INTO reco.answer (request_id, type, placement, variant, model_version, fallback, subject, items)"
-	       " SELECT i.request_id, i.type, i.placement, i.variant, i.version, i.fallback = 1, i.subject,"
+	       " SELECT i.request_id, i.type, i.placement, i.variant, i.version, i.fallback = 1,"
+	       " CASE WHEN EXISTS (SELECT 1 FROM reco.erased x WHERE x.user_id = i.subject)"
+	       " OR EXISTS (SELECT 1 FROM reco.opt_out o WHERE o.user_id = i.subject) THEN NULL ELSE i.subject END,"
 	       " string_to_array(i.items, ' ') FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[],"
 	       " $6::bigint[], $7::text[], $8::text[]) AS i(request_id, type, placement, variant, version, fallback, subject,"
 	       " items) ON CONFLICT DO NOTHING",

@@ -189,12 +189,37 @@ static void test_redis_away(void **state)
 	w.svc.cache = there;
 }
 
+/* Between an answer and its line in the report somebody may be erased, or withhold his consent. */
+static void test_nobody_is_named_after_he_left(void **state)
+{
+	static const char *const users[] = { "usr_stays", "usr_goes", "usr_hides" };
+	Events__V1__UserErased erased = EVENTS__V1__USER_ERASED__INIT;
+
+	(void)state;
+	for (size_t i = 0; i < 3; i++) {
+		const struct principal who = who_user(users[i]);
+		Reco__V1__RecommendRequest in = RECO__V1__RECOMMEND_REQUEST__INIT;
+
+		in.type = (char *)"trending";
+		in.placement = (char *)"leaving";
+		MUST(handlers_ask(&w.h, w.a, "Recommend", &who, &in, NULL, &why_));
+	}
+	erased.user_id = (char *)users[1];
+	tell("user.erased", &erased.base);
+	consent(users[2], false);
+	MUST(job_answers(&w.svc, w.a, &why_));
+	assert_int_equal(COUNT("reco.answer WHERE placement = 'leaving'"), 3);
+	assert_int_equal(COUNT("reco.answer WHERE placement = 'leaving' AND subject = 'usr_stays'"), 1);
+	assert_int_equal(COUNT("reco.answer WHERE placement = 'leaving' AND subject IS NOT NULL"), 1);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_used_and_dropped_by_deployment),
 		cmocka_unit_test(test_event_drops_a_persons_list),
 		cmocka_unit_test(test_redis_away),
+		cmocka_unit_test(test_nobody_is_named_after_he_left),
 	};
 
 	return cmocka_run_group_tests(tests, open_shop, close_shop);
