@@ -10,7 +10,8 @@ static const struct command {
 } commands[] = {
 	{ "keys", ctl_keys, "keys init --dir DIR               makes the missing key files; existing ones stay" },
 	{ "import", ctl_import, "import --url URL --email E FILE   a vendor's bulk import, with a progress bar" },
-	{ "reco", ctl_reco, "reco import --url URL --email E FILE   orders and visits from before, with a progress bar" },
+	{ "reco", ctl_reco, "reco import --url URL --email E FILE   orders and visits from before, with a progress bar\n"
+			  "  reco report --url URL --email E        what recommendations brought, with a plot" },
 	{ "search", ctl_search, "search reindex --url URL --email E     rebuilds the search index, with a progress bar" },
 };
 

@@ -39,6 +39,7 @@ static int usage(void)
 {
 	fprintf(stderr,
 		"usage: soukctl reco import --url URL --email EMAIL [options] FILE\n"
+		"       soukctl reco report --url URL --email EMAIL [options]\n"
 		"  --source NAME            where the history is from; default: the file's name\n"
 		"  --format csv|tsv|jsonl   default: by the file's name\n"
 		"  --type TYPE              of rows that name none: purchase (default), view, click, add_to_cart, rating\n"
@@ -331,6 +332,8 @@ int ctl_reco(int argc, char **argv)
 	struct opts o = { .url = getenv("SOUK_URL"), .type = "purchase" };
 	char name[65];
 
+	if (argc > 1 && strcmp(argv[1], "report") == 0)
+		return ctl_reco_report(argc, argv);
 	if (argc < 2 || strcmp(argv[1], "import") != 0)
 		return usage();
 	optind = 2;
