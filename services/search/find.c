@@ -8,10 +8,12 @@
 #include "common/check.h"
 #include "common/crypto.h"
 #include "common/cursor.h"
+#include "services/search/beside.h"
 #include "services/search/highlight.h"
 #include "services/search/known.h"
 #include "services/search/search_db_query.h"
 
+#define BARE_S 20 /* life of a cached answer whose recommendations are missing */
 #define LIST_LIFE_MS (15LL * 60 * 1000) /* of a list that pages are cut from */
 
 RPC_HANDLER(search_find, Search__V1__SearchRequest, Search__V1__SearchReply)
@@ -63,18 +65,25 @@ static bool cached_answer(struct search *s, const char *key, Search__V1__SearchR
 	return true;
 }
 
-static void keep_answer(struct search *s, const char *key, const Search__V1__SearchReply *out)
+static void keep_answer(struct search *s, const char *key, int life_s, const Search__V1__SearchReply *out)
 {
 	size_t n = search__v1__search_reply__get_packed_size(out);
 	struct err e = { 0 };
 	uint8_t *packed;
 
-	if (s->svc->conf->cache_s == 0 || out->degraded)
+	if (life_s == 0 || out->degraded)
 		return;
 	packed = arena_alloc(s->c->arena, n + 1);
 	(void)search__v1__search_reply__pack(out, packed);
-	if (cache_set(s->svc->cache, key, (struct pg_bytes){ packed, n }, s->svc->conf->cache_s * 1000LL, &e))
+	if (cache_set(s->svc->cache, key, (struct pg_bytes){ packed, n }, life_s * 1000LL, &e))
 		return; /* a cache that is away keeps nothing */
+}
+
+static int life_of(const struct search *s, bool whole)
+{
+	int life = s->svc->conf->cache_s;
+
+	return whole || life < BARE_S ? life : BARE_S;
 }
 
 static void keep_list(struct search *s, const char *list, const struct ranking *r)
@@ -266,7 +275,7 @@ static enum err_code search_find(struct call *c, const Search__V1__SearchRequest
 		if (code)
 			return code;
 		if (!cur.n)
-			keep_answer(&s, key, out);
+			keep_answer(&s, key, life_of(&s, beside_fill(&s, out)), out);
 	}
 	out->search_id = known_search_id(c->arena, s.lang, s.normal);
 	if (!cur.n)

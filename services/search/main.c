@@ -4,6 +4,7 @@
 #include "common/conf.h"
 #include "common/rpc_server.h"
 #include "common/service.h"
+#include "services/search/beside.h"
 #include "services/search/dict.h"
 #include "services/search/engine_os.h"
 #include "services/search/known.h"
@@ -24,6 +25,8 @@ static const struct conf_key search_keys[] = {
 	     "identity's doorbell"),
 	CONF(search_conf, reco_url, "RECO_URL", "tcp://127.0.0.1:7007", 0, 0, 0, "where reco serves"),
 	CONF(search_conf, reco_bell_url, "RECO_BELL_URL", "tcp://127.0.0.1:7107", 0, 0, 0, "reco's doorbell"),
+	CONF(search_conf, reco_ms, "SEARCH_RECO_MS", "50", 0, 1000, 0,
+	     "longest wait for recommendations beside the matches, ms; 0: none are asked for"),
 	CONF(search_conf, lang, "SEARCH_LANGUAGE", "en", 2, 2, CONF_REQUIRED,
 	     "language of the catalogue's texts (ISO 639-1); after a change: POST /api/admin/search/reindex"),
 	CONF(search_conf, currency, "SEARCH_CURRENCY", "USD", 3, 3, CONF_REQUIRED, "currency of readers that name none"),
@@ -46,8 +49,8 @@ static const struct conf_key search_keys[] = {
 	CONF_END,
 };
 
-struct peers { /* whose events it takes; catalog is called too */
-	struct rpc_client *checkout, *identity, *reco;
+struct peers { /* whose events it takes; catalog and reco are called too */
+	struct rpc_client *checkout, *identity;
 };
 
 static enum err_code open_peers(const struct search_conf *conf, const struct rpc_keys *keys, struct search_svc *svc,
@@ -57,7 +60,7 @@ static enum err_code open_peers(const struct search_conf *conf, const struct rpc
 	    rpc_client_open("search", "checkout", conf->checkout_url, conf->d.resolve_ms, keys, &p->checkout, e) ||
 	    rpc_client_open("search", "identity", conf->identity_url, conf->d.resolve_ms, keys, &p->identity, e))
 		return e->code;
-	return rpc_client_open("search", "reco", conf->reco_url, conf->d.resolve_ms, keys, &p->reco, e);
+	return rpc_client_open("search", "reco", conf->reco_url, conf->d.resolve_ms, keys, &svc->reco, e);
 }
 
 static enum err_code open_engine(const struct search_conf *conf, struct engine_os **os_r, struct err *e)
@@ -101,13 +104,14 @@ int main(int argc, char **argv)
 	svc.dict = dict_new();
 	svc.known = known_new();
 	svc.suggest = suggest_new();
+	svc.beside = beside_new();
 	if (cache_open(conf.d.redis_url, 4, 200, &svc.cache, &e) ||
 	    open_engine(&conf, &svc.os, &e) || open_peers(&conf, base.keys, &svc, &peers, &e))
 		return daemon_fail(&e);
 	struct inbox_source sources[] = { { "catalog", svc.catalog, conf.catalog_bell_url },
 					  { "checkout", peers.checkout, conf.checkout_bell_url },
 					  { "identity", peers.identity, conf.identity_bell_url },
-					  { "reco", peers.reco, conf.reco_bell_url },
+					  { "reco", svc.reco, conf.reco_bell_url },
 					  { 0 } };
 	const struct inbox_conf in = { .consumer = "search", .pool = svc.pool, .handlers = search_inbox, .svc = &svc,
 				       .sources = sources, .poll_ms = 500, .lease_s = 10 };
@@ -125,12 +129,13 @@ int main(int argc, char **argv)
 	rpc_client_close(svc.catalog);
 	rpc_client_close(peers.checkout);
 	rpc_client_close(peers.identity);
-	rpc_client_close(peers.reco);
+	rpc_client_close(svc.reco);
 	cache_close(svc.cache);
 	service_close(&base);
 	dict_free(svc.dict);
 	known_free(svc.known);
 	suggest_free(svc.suggest);
+	beside_free(svc.beside);
 	engine_os_close(svc.os);
 	return daemon_end();
 }

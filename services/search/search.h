@@ -13,13 +13,15 @@ struct dict;
 struct engine_os;
 struct known;
 struct suggest;
+struct beside;
 
 struct search_conf {
 	struct daemon_conf d;
 	const char *catalog_url, *catalog_bell_url; /* whose products it keeps */
 	const char *checkout_url, *checkout_bell_url; /* what sold */
 	const char *identity_url, *identity_bell_url; /* who is erased */
-	const char *reco_url, *reco_bell_url;	      /* what was clicked */
+	const char *reco_url, *reco_bell_url;	      /* what was clicked, and what is recommended */
+	int reco_ms;	      /* to wait for recommendations; 0: none */
 	const char *lang;     /* of the catalogue's texts: ISO 639-1 */
 	const char *currency; /* of readers that name none */
 	int cache_s;	      /* life of a cached answer */
@@ -36,6 +38,8 @@ struct search_svc {
 	struct dict *dict;
 	struct known *known;
 	struct suggest *suggest;
+	struct rpc_client *reco; /* NULL: no recommendations */
+	struct beside *beside;
 	struct engine_os *os; /* NULL: engine pg */
 };
 

@@ -136,6 +136,20 @@ class Search(Goods):
 
         until(reported, 20)
 
+    def test_recommendations_beside_the_matches(self):
+        word = self.word()
+        product = self.publish(f"Basket {word}")
+        self.found(word, product)
+        kept = iter(range(1, 100))  # another page size, another answer: one without is kept for a while
+
+        def beside():
+            reply = self.search(word, limit=next(kept))
+            return reply["data"][0]["id"] == product["id"] and reply.get("recommendations")
+
+        ids = until(beside, 60)
+        self.assertNotIn(product["id"], ids)
+        self.guest().get(f"/api/products/{ids[0]}", expect=200)
+
     def test_clicks_come_back(self):
         word = self.word()
         product = self.publish(f"Mirror {word}")

@@ -11,12 +11,16 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <cmocka.h>
 
 #include "common/cursor.h"
+#include "common/rpc_server.h"
 #include "common/timeutil.h"
 #include "events.pb-c.h"
+#include "reco.pb-c.h"
 #include "search.pb-c.h"
+#include "services/search/beside.h"
 #include "services/search/dict.h"
 #include "services/search/engine_os.h"
 #include "services/search/feed.h"
@@ -207,7 +211,7 @@ static int open_world(void **state)
 	w.conf = (struct search_conf){ .lang = "en", .currency = "USD", .os_index = "souk-test", .cache_s = 0, .suggest_products = 1000,
 					 .suggest_people = 3, .suggest_days = 2, .d = { .redis_url = "" } };
 	w.svc = (struct search_svc){ .conf = &w.conf, .pool = pg_fixture_pool(w.fx, search_stmts, 4), .dict = dict_new(),
-				     .known = known_new(), .suggest = suggest_new() };
+				     .known = known_new(), .suggest = suggest_new(), .beside = beside_new() };
 	assert_int_equal(cache_open("", 1, 100, &w.svc.cache, &e), OK);
 	if (*state)
 		open_engine(*state);
@@ -230,6 +234,7 @@ static int close_world(void **state)
 	dict_free(w.svc.dict);
 	known_free(w.svc.known);
 	suggest_free(w.svc.suggest);
+	beside_free(w.svc.beside);
 	arena_free(w.a);
 	return 0;
 }
@@ -685,6 +690,81 @@ static void test_an_erased_user_leaves_nothing(void **state)
 	assert_non_null(reported("top", "kitchen scissors sharp"));
 }
 
+/* ---- recommendations ---- */
+
+static atomic_int reco_delay_ms, reco_asked;
+
+/* Stands for every method of reco. */
+static enum err_code fake_reco(struct call *c, const ProtobufCMessage *in, ProtobufCMessage *out)
+{
+	const Reco__V1__RecommendRequest *q = (const void *)in;
+	Reco__V1__RecommendReply *r = (void *)out;
+	Reco__V1__Recommendation *one;
+
+	if (in->descriptor != &reco__v1__recommend_request__descriptor || c->who.kind != WHO_SERVICE)
+		return err_set(&c->err, E_DENIED, "common.denied", "nobody is recommended to");
+	atomic_fetch_add(&reco_asked, 1);
+	for (int64_t until = mono_ms() + atomic_load(&reco_delay_ms); mono_ms() < until;)
+		(void)nanosleep(&(struct timespec){ .tv_nsec = 1000000 }, NULL);
+	one = arena_alloc(c->arena, sizeof(*one));
+	reco__v1__recommendation__init(one);
+	one->product_id = arena_printf(c->arena, "%s-%s-%zu", q->type, q->product_id ? q->product_id : "", q->n_exclude);
+	r->data = arena_dup(c->arena, &one, sizeof(one));
+	r->n_data = 1;
+	return OK;
+}
+
+static struct rpc_server *start_reco(struct rpc_keys *keys)
+{
+	static struct rpc_method methods[64];
+	static const struct rpc_method *const tables[] = { methods, NULL };
+	static const struct rpc_service services[] = { { &reco__v1__reco__descriptor, tables }, { 0 } };
+	const struct daemon_conf conf = { .listen = "tcp://127.0.0.1:0", .contexts = 4 };
+	struct rpc_server *server = NULL;
+
+	for (unsigned i = 0; i < reco__v1__reco__descriptor.n_methods; i++)
+		methods[i] = (struct rpc_method){ reco__v1__reco__descriptor.methods[i].name, fake_reco, RPC_READ, 0 };
+	MUST(rpc_server_start(&conf, "reco", services, keys, NULL, NULL, &server, &why_));
+	return server;
+}
+
+/* In time they stand beside the matches; late, the answer comes without, and for a while nobody waits again. */
+static void test_recommendations(void **state)
+{
+	struct rpc_keys *keys = rpc_keys_new("reco"), *ours = rpc_keys_new("search");
+	struct rpc_server *server;
+	uint8_t key[32] = { 1 };
+	int asked, bare = 0;
+
+	(void)state;
+	rpc_keys_add(keys, "search", "reco", key);
+	rpc_keys_add(ours, "search", "reco", key);
+	server = start_reco(keys);
+	MUST(rpc_client_open("search", "reco", rpc_server_url(server), 60000, ours, &w.svc.reco, &why_));
+	w.conf.reco_ms = 1000;
+	for (int64_t until = mono_ms() + 30000; find("laptop sleeve")->n_recommendations == 0 && mono_ms() < until;)
+		pg_fixture_settle(w.fx);
+	assert_string_equal(find("laptop sleeve")->recommendations[0], "related-prd_03-1");
+	assert_string_equal(find("zzzzqqq")->recommendations[0], "trending--0");
+	atomic_store(&reco_delay_ms, 300);
+	w.conf.reco_ms = 30;
+	asked = atomic_load(&reco_asked);
+	for (int i = 0; i < 10; i++) {
+		Search__V1__SearchReply *r = find("laptop");
+
+		assert_int_equal(r->n_data, 2);
+		bare += r->n_recommendations == 0;
+	}
+	assert_int_equal(bare, 10);
+	assert_in_range(atomic_load(&reco_asked) - asked, 1, 3);
+	w.conf.reco_ms = 0;
+	rpc_client_close(w.svc.reco);
+	w.svc.reco = NULL;
+	rpc_server_stop(server);
+	rpc_keys_free(keys);
+	rpc_keys_free(ours);
+}
+
 /* ---- suggestions ---- */
 
 static Search__V1__SuggestReply *suggest(const char *q)
@@ -819,7 +899,7 @@ int main(void)
 		cmocka_unit_test(test_hidden_is_gone), cmocka_unit_test(test_rebuild),
 		cmocka_unit_test(test_swap_under_queries),
 		cmocka_unit_test(test_suggest),	     cmocka_unit_test(test_suggest_keeps_secrets),
-		cmocka_unit_test(test_clicks),	     cmocka_unit_test(test_an_erased_user_leaves_nothing),
+		cmocka_unit_test(test_recommendations), cmocka_unit_test(test_clicks),	     cmocka_unit_test(test_an_erased_user_leaves_nothing),
 		cmocka_unit_test(test_report),	     cmocka_unit_test(test_hostile),
 		cmocka_unit_test(test_audited),
 	};
