@@ -188,32 +188,32 @@ static enum err_code call_once(struct engine_os *os, struct arena *a, const stru
 	return httpc_do(os->http, &req, a, r, e);
 }
 
-static bool busy(int status)
+/* What went well is for the caller to say, who knows whether it makes sense. 404 is an answer: the index is not there. */
+static enum err_code call_json(struct engine_os *os, struct arena *a, const struct os_call *c, int64_t timeout_ms,
+			       int *status_r, json_t **o_r, struct err *e)
 {
-	return status == 429 || (status >= 500 && status <= 599);
+	struct httpc_reply r = { 0 };
+	json_t *o = NULL;
+
+	if (call_once(os, a, c, timeout_ms, &r, e))
+		err_set(e, E_UNAVAILABLE, "search.engine", "opensearch: no answer");
+	else if (r.status != 404 && os_reply_json(&r, &o, e) == OK)
+		*o_r = o;
+	if (e->code) {
+		note(os, false);
+		return e->code;
+	}
+	*status_r = r.status;
+	return OK;
 }
 
 enum err_code engine_os_call(struct engine_os *os, struct arena *a, const struct os_call *c, int64_t timeout_ms,
 			     int *status_r, json_t **o_r, struct err *e)
 {
-	struct httpc_reply r = { 0 };
-	json_t *o = NULL;
-
-	if (call_once(os, a, c, timeout_ms, &r, e)) {
-		note(os, false);
-		return err_set(e, E_UNAVAILABLE, "search.engine", "opensearch: no answer");
-	}
-	if (busy(r.status)) {
-		note(os, false);
-		return err_set(e, E_UNAVAILABLE, "search.engine", "opensearch answered %d", r.status);
-	}
-	if (r.status >= 200 && r.status <= 299 && os_reply_json(&r, &o, e)) {
-		note(os, false);
+	*o_r = NULL;
+	if (call_json(os, a, c, timeout_ms, status_r, o_r, e))
 		return e->code;
-	}
 	note(os, true);
-	*status_r = r.status;
-	*o_r = o;
 	return OK;
 }
 
@@ -229,7 +229,7 @@ static enum err_code ask(struct engine_os *os, struct arena *a, const char *body
 		err_clear(e);
 		if (left <= 0 || !engine_os_open_for_calls(os))
 			return err_set(e, E_UNAVAILABLE, "search.engine", "opensearch is left alone");
-		if (engine_os_call(os, a, &c, left, &status, o_r, e) == OK)
+		if (call_json(os, a, &c, left, &status, o_r, e) == OK)
 			break;
 		if (until - mono_ms() > pause)
 			(void)nanosleep(&(struct timespec){ 0, pause * 1000000 }, NULL);
@@ -238,14 +238,10 @@ static enum err_code ask(struct engine_os *os, struct arena *a, const char *body
 		return e->code;
 	if (*o_r)
 		return OK;
-	if (status == 404) {
-		pthread_mutex_lock(&os->lock);
-		os->lost = true;
-		pthread_mutex_unlock(&os->lock);
-	} else {
-		note(os, false);
-	}
-	return err_set(e, E_UNAVAILABLE, "search.engine", "opensearch answered %d", status);
+	pthread_mutex_lock(&os->lock);
+	os->lost = true;
+	pthread_mutex_unlock(&os->lock);
+	return err_set(e, E_UNAVAILABLE, "search.engine", "opensearch has no index %s", os->alias);
 }
 
 struct os_stage {
@@ -286,6 +282,7 @@ static enum err_code fetch(void *arg, int stage, struct candidate **rows_r, size
 		slice = json_array_size(hits);
 	}
 	json_decref(o);
+	note(s->os, true);
 	*rows_r = all;
 	*n_r = n;
 	return OK;
@@ -315,7 +312,6 @@ enum err_code engine_os_facets(struct engine_os *os, struct arena *a, const stru
 		return e->code;
 	code = os_reply_facets(a, o, rows_r, n_r, e);
 	json_decref(o);
-	if (code)
-		note(os, false);
+	note(os, code == OK);
 	return code;
 }

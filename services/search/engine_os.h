@@ -31,7 +31,10 @@ MUST_CHECK enum err_code engine_os_facets(struct engine_os *, struct arena *, co
 					  const struct filters *, const char *const *attr_names, size_t n_attr_names,
 					  struct facet_row **rows_r, size_t *n_r, struct err *);
 
-/* A call of the feed; not tried again by itself. status_r: what the node answered; o_r: NULL unless that was 2xx. */
+/*
+ * A call of the feed; not tried again by itself. status_r: 404 or what of 2xx the node answered; o_r: NULL for 404. Any other
+ * answer is E_UNAVAILABLE "search.engine".
+ */
 struct os_call {
 	const char *method, *path, *body; /* body NULL: none */
 	size_t len;
