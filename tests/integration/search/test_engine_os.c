@@ -112,7 +112,7 @@ static int open_world(void **state)
 	os.url = fake_search_url(w.node);
 	w.fx = pg_fixture_open("search", search_migrations);
 	w.conf = (struct search_conf){ .lang = "en", .currency = "USD", .suggest_products = 1000, .suggest_people = 3,
-				       .suggest_days = 2, .cache_s = 300, .d = { .redis_url = getenv("TEST_REDIS_URL") } };
+				       .suggest_days = 2, .cache_s = 300, .d = { .redis_url = "" } };
 	w.svc = (struct search_svc){ .conf = &w.conf, .pool = pg_fixture_pool(w.fx, search_stmts, 4), .dict = dict_new(),
 				     .known = known_new(), .suggest = suggest_new() };
 	MUST(cache_open("", 1, 100, &w.svc.cache, &why_));
@@ -287,6 +287,39 @@ static void test_broken_item(void **state)
 	}
 }
 
+static Search__V1__SearchReply *find_cached(struct cache *cache, const char *q)
+{
+	struct cache *none = w.svc.cache;
+	Search__V1__SearchReply *r;
+
+	w.svc.cache = cache;
+	r = find(q);
+	w.svc.cache = none;
+	return r;
+}
+
+/* An answer of pg in the engine's place is not kept; one of the engine is. */
+static void test_degraded_is_not_cached(void **state)
+{
+	const char *url = getenv("TEST_REDIS_URL"), *q = arena_printf(w.a, "lamp zq%llx", (unsigned long long)wall_ms());
+	struct cache *cache = NULL;
+
+	(void)state;
+	if (!url || !*url)
+		skip();
+	MUST(cache_open(url, 2, 5000, &cache, &why_));
+	fake_search_mode(w.node, FAKE_BUSY);
+	assert_true(find_cached(cache, q)->degraded);
+	fake_search_mode(w.node, FAKE_WELL);
+	assert_true(recovers());
+	assert_false(find_cached(cache, q)->degraded);
+	fake_search_mode(w.node, FAKE_BUSY);
+	assert_false(find_cached(cache, q)->degraded);
+	fake_search_mode(w.node, FAKE_WELL);
+	assert_true(recovers());
+	cache_close(cache);
+}
+
 static enum err_code start_tx(struct pg *pg, void *arg, struct err *e)
 {
 	(void)arg;
@@ -366,6 +399,7 @@ int main(void)
 		cmocka_unit_test(test_told_and_found),	   cmocka_unit_test(test_slices),
 		cmocka_unit_test(test_fails_in_every_way), cmocka_unit_test(test_left_alone),
 		cmocka_unit_test(test_catches_up),	   cmocka_unit_test(test_broken_item),
+		cmocka_unit_test(test_degraded_is_not_cached),
 		cmocka_unit_test(test_rebuild),		   cmocka_unit_test(test_lost_and_missed),
 	};
 
