@@ -18,6 +18,7 @@
 #include "common/timeutil.h"
 #include "services/identity/identity.h"
 #include "services/identity/token.h"
+#include "tests/support/invariants.h"
 #include "tests/support/pg_fixture.h"
 
 #define UNUSED_FN __attribute__((unused))
@@ -60,18 +61,23 @@ static int world_open(void **state)
 	return 0;
 }
 
+/* Fails when the tables do not agree at the end: sessions and their tokens, the audit chain, no event given up. */
 static int world_close(void **state)
 {
 	const char *args[] = { "rm", "-rf", w.dir, NULL };
+	char broken[400];
 
 	(void)state;
+	snprintf(broken, sizeof(broken), "%s", invariants_broken(w.fx, "identity", true));
 	identity_svc_close(&w.svc);
 	pg_pool_close(w.pool);
 	pg_fixture_close(w.fx);
 	arena_free(w.arena);
 	if (fork() == 0)
 		execvp(args[0], (char *const *)args);
-	return 0;
+	if (*broken)
+		print_error("%s\n", broken);
+	return *broken ? -1 : 0;
 }
 
 static const struct principal nobody = { .user_id = "", .session_id = "", .audience = "", .vendor_id = "", .service = "" };
