@@ -503,7 +503,7 @@ static enum err_code settle(struct asking *q, struct pg *pg, size_t m, const str
 static enum err_code settle_well(struct asking *q, struct pg *pg, const struct reco_pin_row *pins, size_t n_pins,
 				 struct looked **chosen, size_t *have_r)
 {
-	size_t want = (size_t)q->limit, few = 4 * want + 10;
+	size_t want = (size_t)q->limit, few = 2 * want + 12;
 
 	if (settle(q, pg, few < q->n ? few : q->n, pins, n_pins, chosen, have_r) ||
 	    (*have_r < want && few < q->n && settle(q, pg, q->n, pins, n_pins, chosen, have_r)))

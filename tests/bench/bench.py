@@ -328,6 +328,10 @@ def main():
             say("  not run: orders (checkout does not run)")
         say(f"  cpu of our processes in both: {cpu_seconds(procs) - before:.1f} s")
         hot_sku(run_dir, dsn, variants[0])
+        say("\nrecommendations (latency counts from when a request was due)")
+        latency = os.path.join(ROOT, "tests", "bench", "reco_latency.py")
+        if subprocess.run([sys.executable, latency, BIN], env=dict(env, BENCH_SECONDS=str(SECONDS))).returncode:
+            missed.append("latency of recommendations")
         say("\nafter the load")
         memory(state_of(run_dir), "PSS", limit_all=120)
     finally:
