@@ -75,9 +75,11 @@ static int world_close(void **state)
 	arena_free(w.arena);
 	if (fork() == 0)
 		execvp(args[0], (char *const *)args);
-	if (*broken)
+	if (*broken) { /* a group's teardown that fails does not count with cmocka */
 		print_error("%s\n", broken);
-	return *broken ? -1 : 0;
+		exit(1);
+	}
+	return 0;
 }
 
 static const struct principal nobody = { .user_id = "", .session_id = "", .audience = "", .vendor_id = "", .service = "" };
