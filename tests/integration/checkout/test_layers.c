@@ -43,6 +43,7 @@ static void crowd_confirms(const char *checkout_id)
 	struct click k[CROWD];
 	pthread_t t[CROWD];
 
+	w.conf.inline_ms = 20000; /* however slow the machine */
 	assert_int_equal(pthread_barrier_init(&together, NULL, CROWD), 0);
 	for (int i = 0; i < CROWD; i++) {
 		k[i] = (struct click){ .checkout_id = checkout_id, .together = &together };
@@ -115,6 +116,7 @@ static void live_index_alone(void **state)
 	pthread_t t[CROWD];
 
 	(void)state;
+	w.conf.inline_ms = 20000;
 	assert_int_equal(pthread_barrier_init(&together, NULL, CROWD), 0);
 	for (int i = 0; i < CROWD; i++) { /* no key: the idempotency table is not asked */
 		s[i] = (struct starter){ .in = order_of(&user, NULL, TOTAL), .together = &together };

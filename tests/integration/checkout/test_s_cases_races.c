@@ -106,6 +106,7 @@ static void s11_confirm_and_webhook_at_once(void **state)
 	assert_int_equal(pthread_barrier_init(&together, NULL, 2), 0);
 	assert_int_equal(pthread_create(&t, NULL, provider_side, &s), 0);
 	w.stock_a = w.stock_b = 10 * ROUNDS;
+	w.conf.inline_ms = 20000; /* nobody is told to come again here, however slow the machine */
 	for (int i = 0; i < ROUNDS; i++) {
 		Checkout__V1__CheckoutView *v;
 		Checkout__V1__Order *o = NULL;
