@@ -119,8 +119,8 @@ UNUSED static void listen_to_log(void)
 	log_to_fd(fileno(heard));
 }
 
-/* Whether a line at this level with these words was written since; ends the listening. */
-UNUSED static bool log_said(const char *level, const char *words)
+/* Whether a line with both was written since, such as its level and its words; ends the listening. */
+UNUSED static bool log_said(const char *mark, const char *words)
 {
 	char line[8192];
 	bool found = false;
@@ -128,7 +128,7 @@ UNUSED static bool log_said(const char *level, const char *words)
 	log_to_fd(2);
 	rewind(heard);
 	while (fgets(line, sizeof(line), heard))
-		found = found || (strstr(line, words) && strstr(line, level));
+		found = found || (strstr(line, words) && strstr(line, mark));
 	fclose(heard);
 	return found;
 }

@@ -77,7 +77,9 @@ static void order_uniqueness_alone(void **state)
 	for (int i = 0; i < 3; i++) {
 		pg_fixture_sql(w.fx, "UPDATE checkout.checkout SET state = 'capturing', captured = false, next_at = now(),"
 				     " lease_until = '-infinity', version = version + 1 WHERE id = '%s'", v->id);
+		listen_to_log();
 		round_of_sweeper();
+		assert_true(log_said("pg.constraint", "duplicate key")); /* it was tried */
 		assert_int_equal(count("orders WHERE checkout_id =", v->id), 1);
 		assert_int_equal(count("payment WHERE checkout_id =", v->id), 1);
 		assert_int_equal(count("outbox WHERE type = 'order.placed' AND agg_id =", o->id), 1);
