@@ -318,7 +318,8 @@ static enum err_code collect_candidates(struct asking *q, struct pg *pg)
 		if (make_candidates(q, pg))
 			return q->c->err.code;
 		c.n = q->n, c.own = q->own;
-		kept_put(q->svc, key, &c, q->model || life < NO_MODEL_S ? life : NO_MODEL_S);
+		if (q->own > 0) /* else it is what sells, which is kept already: made-up questions fill no cache */
+			kept_put(q->svc, key, &c, q->model || life < NO_MODEL_S ? life : NO_MODEL_S);
 	}
 	q->n = c.n, q->own = c.own;
 	return OK;

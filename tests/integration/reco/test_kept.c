@@ -154,6 +154,18 @@ static void test_used_and_dropped_by_deployment(void **state)
 	assert_true(r->data[0]->score != 77);
 }
 
+/* Who asks for what does not exist fills no memory. */
+static void test_fallbacks_are_kept_once(void **state)
+{
+	struct candidates c;
+
+	(void)state;
+	assert_true(ask("related", "prd_unknown", NULL, 3)->fallback);
+	assert_false(kept(version(2), "related", "prd_unknown", &c));
+	assert_true(kept("all", "popular", NULL, &c));
+	assert_true(c.n > 0);
+}
+
 static void test_event_drops_a_persons_list(void **state)
 {
 	const struct principal nobody = who_nobody;
@@ -217,6 +229,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_used_and_dropped_by_deployment),
+		cmocka_unit_test(test_fallbacks_are_kept_once),
 		cmocka_unit_test(test_event_drops_a_persons_list),
 		cmocka_unit_test(test_redis_away),
 		cmocka_unit_test(test_nobody_is_named_after_he_left),
