@@ -1,5 +1,6 @@
 """Finding products through the REST surface: what a vendor publishes is found as people type, at once."""
 
+import itertools
 import os
 import subprocess
 import time
@@ -140,7 +141,7 @@ class Search(Goods):
         word = self.word()
         product = self.publish(f"Basket {word}")
         self.found(word, product)
-        kept = iter(range(1, 100))  # another page size, another answer: one without is kept for a while
+        kept = itertools.cycle(range(1, 101))  # another page size, another answer: one without is kept for a while
 
         def beside():
             reply = self.search(word, limit=next(kept))
