@@ -101,6 +101,8 @@ step_integration() {
 	section "integration tests (private PostgreSQL and Redis)"
 	if need_services; then
 		export TEST_PG_ADMIN TEST_REDIS_URL
+		[[ -n ${OPENSEARCH_URL:-} ]] ||
+			not_run+=("search on a real OpenSearch node: OPENSEARCH_URL names none (tests/support/opensearch.sh start DIR)")
 		run_ctest integration $debug "${JOBS:-$(nproc)}"
 	else
 		fail "private PostgreSQL and Redis" /dev/null
