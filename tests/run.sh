@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
-# The runner behind `make -f Makefile.ci test|verify|nightly|bench|fuzz|docs|chaos|flash-sale|rolling`. Each step counts; the last line is
+# The runner behind `make -f Makefile.ci test|verify|nightly|bench|fuzz|docs|chaos|flash-sale|rolling|planted`. Each step counts; the last line is
 # `N passed, N failed, N skipped`, and what did not run is named above it.
 #
 #	TEST_STEPS="lint unit"	only these steps of `test`: lint build docs clang unit integration python e2e chaos
-#	VERIFY_STEPS="tsan fuzz"	only these steps of `verify`: tsan fuzz slow chaos
+#	VERIFY_STEPS="tsan fuzz"	only these steps of `verify`: tsan fuzz slow planted chaos
+#	PLANTED="word"		only planted bugs whose name holds it
 #	CHAOS_MINUTES=5 CHAOS_SEED=n	how long the chaos run is, and which one
 #	TEST_FILTER=regex	only ctest programs whose name matches
 #	E2E_BUILD=debug		the platform of the e2e step: debug (sanitizers, default) or release
@@ -232,6 +233,17 @@ do_nightly() {
 	do_rolling
 }
 
+verify_planted() {
+	do_planted
+}
+
+do_planted() {
+	section "planted bugs: each must be seen by a test"
+	need_services || { fail "private PostgreSQL and Redis" /dev/null; return; }
+	export TEST_PG_ADMIN TEST_REDIS_URL
+	count_lines "$work/planted.out" /usr/bin/python3 tests/planted/planted.py
+}
+
 do_flash_sale() {
 	section "flash sale: ${FLASH_BUYERS:-10000} buyers, ${FLASH_UNITS:-100} units"
 	run_quiet "$work/rel.out" deploy/local/build.sh Release $release platform || { fail "Release build" "$work/rel.out"; return; }
@@ -246,7 +258,7 @@ do_rolling() {
 
 do_verify() {
 	local step
-	for step in ${VERIFY_STEPS:-tsan fuzz slow chaos}; do
+	for step in ${VERIFY_STEPS:-tsan fuzz slow planted chaos}; do
 		"verify_$step"
 	done
 }

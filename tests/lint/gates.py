@@ -358,7 +358,7 @@ def tests_registered():
         elif part[1] == "fuzz" and path.endswith(".c") and not re.match(r"fuzz_|replay_main", name):
             yield f"{path}: expected tests/fuzz/fuzz_<noun>.c"
         elif part[1] not in ("unit", "integration", "e2e", "verify", "fuzz", "bench", "support", "sandbox", "lint",
-                             "golden", "data", "chaos", "torture", "compose", "run.sh"):
+                             "golden", "data", "chaos", "torture", "planted", "compose", "run.sh"):
             yield f"{path}: a folder of tests/ that no runner knows"
     for path in files(".py", under="tests/"):
         if re.search(r"/test_\w+\.py$", path) and re.search(r"@unittest\.skip\b|@unittest\.expectedFailure", read(path)):
