@@ -28,8 +28,8 @@ class Raw(Goods):
                 s.sendall(data)
                 if half_close:
                     s.shutdown(socket.SHUT_WR)
-            except (BrokenPipeError, ConnectionResetError):
-                pass  # refused before all was sent
+            except OSError:
+                pass  # refused before all was sent, or closed before our half was
             while time.monotonic() < deadline:
                 s.settimeout(max(deadline - time.monotonic(), 0.01))
                 try:

@@ -170,7 +170,8 @@ class Search(Goods):
             row = next((r for r in rows if r["query"] == word), {"clicks": 0})
             if not row["clicks"] and self.patience():
                 clicked()
-            return row["clicks"] and row["click_position"] == 2 and row["click_rate"] <= 1
+            # the click may be written before the search it came from: then there is no rate yet
+            return row["clicks"] and row["click_position"] == 2 and row.get("click_rate", 2) <= 1
 
         self.asked = 0
         until(counted, 30)
