@@ -130,6 +130,33 @@ class Yardstick:
         self.process.wait()
 
 
+class PlainGateway:
+    """One more gateway of the platform that keeps no answers: what a read costs that nobody asked for before."""
+
+    def __init__(self, run_dir):
+        self.port = free_port()
+        env = {}
+        for line in open(os.path.join(run_dir, "env", "gateway.env")):
+            key, _, value = line.strip().partition("=")
+            env[key] = shlex.split(value)[0] if value else ""
+        env.update(GATEWAY_LISTEN=f"127.0.0.1:{self.port}", GATEWAY_ADMIN_LISTEN="127.0.0.1:0", GATEWAY_CACHE="false")
+        self.process = subprocess.Popen([os.path.join(BIN, "souk-gateway")], env=dict(os.environ, **env),
+                                        stderr=subprocess.DEVNULL)
+        self.url = f"http://127.0.0.1:{self.port}"
+        for _ in range(200):
+            if subprocess.run(["curl", "-sf", "-o", "/dev/null", self.url + "/readyz"]).returncode == 0:
+                return
+            time.sleep(0.05)
+        raise RuntimeError("the gateway without a cache does not answer")
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.process.terminate()
+        self.process.wait()
+
+
 def platform(run_dir):
     many = "100000000"
     env = dict(os.environ, SOUK_RUN_DIR=run_dir, SOUK_PORT_BASE="auto", DETACH="1", LOG_LEVEL="WARNING",
@@ -271,7 +298,7 @@ def memory(state, title, limit_each=None, limit_all=None):
         missed.append(f"all processes: {total:.1f} MiB PSS under load, promised {limit_all}")
 
 
-def reads(shop, procs, product, user_token, vendor_token, dsn):
+def reads(run_dir, shop, procs, product, user_token, vendor_token, dsn):
     detail = f"{shop.url}/api/products/{product}"
     listing = f"{shop.url}/api/products?limit=20"
     body = shop.get(f"/api/products/{product}", expect=200).body
@@ -288,9 +315,15 @@ def reads(shop, procs, product, user_token, vendor_token, dsn):
     with Yardstick(body, dsn) as deep:
         base, _ = measured({}, deep.url)
         row("bare civetweb + nng + one SELECT", base)
-    # The vendor's own view of a product is never cached, and asks for a little more than the public one.
+    with PlainGateway(run_dir) as plain:
+        with_it = dict(procs, gateway=plain.process.pid)
+        r, cpu = measured(with_it, f"{plain.url}/api/products/{product}")
+        row("product detail, uncached, anonymous", r, with_it, cpu, base, 0.5)
+        r, cpu = measured(with_it, f"{plain.url}/api/products?limit=20")
+        row("product listing, uncached", r, with_it, cpu, base)
+    # The vendor's own view of a product is never cached, and asks for more than the public one: all prices, a vendor's right.
     r, cpu = measured(procs, f"{shop.url}/api/vendor/products/{product}", [f"Authorization: Bearer {vendor_token}"])
-    row("product detail, uncached (vendor's own view)", r, procs, cpu, base, 0.5)
+    row("product detail, the vendor's own view", r, procs, cpu, base)
     say(f"  {'pgbench, the same kind of SELECT, 8 clients':<44}{pgbench(dsn):>9.0f}/s")
 
 
@@ -313,7 +346,7 @@ def main():
         buyer = next(u for u in urls["users"] if u["role"] in ("buyer", "shopper"))
         token = shop.post("/api/auth/login", {"email": buyer["email"], "password": urls["password"]},
                           expect=200)["access_token"]
-        reads(shop, procs, product, token, vendor_token, dsn)
+        reads(run_dir, shop, procs, product, token, vendor_token, dsn)
         say("\nwrites")
         before = cpu_seconds(procs)
         r = orders(shop.url, sandbox_url(run_dir), variants, 16, "carts")
