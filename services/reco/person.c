@@ -83,9 +83,7 @@ size_t person_near(struct arena *scratch, const struct bundle *b, enum near_kind
 
 size_t person_session(struct arena *scratch, const struct bundle *b, const int32_t *items, size_t n, struct ranked *top, size_t k)
 {
-	const struct session_params p = { .sample = 500, .neighbours = 200, .decay = 0.8, .last_bonus = 2 };
-
-	return b->sessions.n_sessions && n ? session_next(scratch, &b->sessions, &p, items, n, top, k) : 0;
+	return b->sessions.n_sessions && n ? session_next(scratch, &b->sessions, &session_usual, items, n, top, k) : 0;
 }
 
 size_t person_popular(struct arena *scratch, const struct bundle *b, struct ranked *top, size_t k)

@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+const struct session_params session_usual = { .sample = 1000, .neighbours = 300, .decay = 0.7 };
+
 void session_build(struct arena *a, const int64_t *ptr, const int32_t *items, int32_t n_sessions, int32_t n_items,
 		   struct session_model *m_r)
 {
@@ -82,8 +84,8 @@ static size_t place_of(const int32_t *seen, size_t n, int32_t item)
 }
 
 /* What one neighbour says: items near the latest shared one, weighted by how late that was. */
-static size_t vote(const struct session_model *m, const struct session_params *p, struct ranked nb, const int32_t *seen,
-		   size_t n, struct ranked *out)
+static size_t vote(const struct session_model *m, struct ranked nb, const int32_t *seen, size_t n,
+		   struct ranked *out)
 {
 	int64_t from = m->ptr[nb.item], to = m->ptr[nb.item + 1], at = -1;
 	size_t best = 0, have = 0;
@@ -97,10 +99,8 @@ static size_t vote(const struct session_model *m, const struct session_params *p
 		}
 	}
 	for (int64_t k = from; k < to && at >= 0; k++) {
-		double away = k >= at ? (double)(k - at) : (double)(at - k) + 1, w = nb.score / (1 + 0.3 * away);
+		double away = k >= at ? (double)(k - at) : (double)(at - k) + 1, w = nb.score / (1 + away);
 
-		if (k == at + 1 && best == 1)
-			w *= p->last_bonus;
 		out[have++] = (struct ranked){ m->items[k], (float)(w * (0.5 + 0.5 * m->idf[m->items[k]] / 10)) };
 	}
 	return have;
@@ -121,7 +121,7 @@ size_t session_next(struct arena *scratch, const struct session_model *m, const 
 		room += (size_t)(m->ptr[near[i].item + 1] - m->ptr[near[i].item]);
 	votes = arena_array(scratch, room, sizeof(*votes));
 	for (size_t i = 0; i < m_near; i++)
-		have += vote(m, p, near[i], seen, n, votes + have);
+		have += vote(m, near[i], seen, n, votes + have);
 	have = rank_cut(votes, merge(votes, have), k);
 	if (have)
 		memcpy(top, votes, have * sizeof(*top));

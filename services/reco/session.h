@@ -6,11 +6,13 @@
 #include "services/reco/sparse.h"
 
 struct session_params {
-	int sample;	     /* most recent sessions that share an item, looked at */
-	int neighbours;	     /* of them the nearest, that vote */
-	double decay;	     /* weight of an item of the own session per step back from its end */
-	double last_bonus;   /* times the vote of what stands right behind the last item seen there */
+	int sample;	/* most recent sessions that share an item, looked at */
+	int neighbours; /* of them the nearest, that vote */
+	double decay;	/* weight of an item of the own session per step back from its end */
 };
+
+/* What `make -f Makefile.ci reco-eval` measures and the daemon serves with. */
+extern const struct session_params session_usual;
 
 struct session_model {
 	struct sparse by_item; /* item -> sessions in time order, with the position in the session as value */
