@@ -18,7 +18,7 @@ const struct route reco_routes[] = {
 	  .timeout_ms = 1500, .tag = "recommendations",
 	  .doc = "Products for a place of the shop: related, bought_together, also_viewed, trending, personal, buy_again, recent." },
 	{ "GET", "/api/admin/reco/status", "reco", "GetStatus", IN(status_request), IN(status), ADMIN_READ,
-	  .doc = "What is collected and which model answers." },
+	  .doc = "What is collected, which models answer, how far the last training is." },
 	{ "POST", "/api/admin/reco/history", "reco", "ImportHistory", IN(import_history_request), IN(import_history_reply),
 	  .auth = AUTH_ADMIN, .perm = "admin.catalog", .rate = RATE_EVENTS, .flags = ROUTE_NO_IDEM,
 	  .required = "source rows", .max_body = 1044480, .timeout_ms = 30000, .tag = "recommendations",

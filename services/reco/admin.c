@@ -8,8 +8,10 @@
 #include "common/timeutil.h"
 #include "reco.pb-c.h"
 #include "services/reco/collect.h"
+#include "services/reco/deploy.h"
 #include "services/reco/reco.h"
 #include "services/reco/reco_db_admin.h"
+#include "services/reco/training.h"
 
 #define PERM "admin.catalog"
 
@@ -26,9 +28,36 @@ const struct rpc_method reco_admin_methods[] = {
 	{ 0 },
 };
 
+static Reco__V1__Deployment *deployment_of(struct arena *a, const struct deployment_row *d)
+{
+	Reco__V1__Deployment *m = arena_alloc(a, sizeof(*m));
+
+	reco__v1__deployment__init(m);
+	m->variant = (char *)d->variant;
+	m->model_id = (char *)d->model_id;
+	m->version = (char *)d->version;
+	m->previous_id = (char *)d->previous_id;
+	m->by = (char *)d->who;
+	m->has_share_percent = m->has_deployed_at = true;
+	m->share_percent = d->share_percent;
+	m->deployed_at = d->since;
+	m->has_judged_at = d->until > 0;
+	m->judged_at = d->until;
+	m->has_looked_at = m->has_shown = m->has_clicked = m->has_main_shown = m->has_main_clicked = d->looked_at > 0;
+	m->looked_at = d->looked_at;
+	m->shown = d->shown;
+	m->clicked = d->clicked;
+	m->main_shown = d->main_shown;
+	m->main_clicked = d->main_clicked;
+	return m;
+}
+
 static enum err_code reco_get_status(struct call *c, const Reco__V1__StatusRequest *in, Reco__V1__Status *out)
 {
+	struct training_row *last = NULL;
 	struct status_row *row = NULL;
+	struct deployed now = { 0 };
+	bool trained = false;
 	struct pg *pg;
 	enum err_code code;
 
@@ -36,6 +65,10 @@ static enum err_code reco_get_status(struct call *c, const Reco__V1__StatusReque
 	if (call_perm(c, PERM) || call_pg(c, &pg))
 		return c->err.code;
 	code = reco_db_status(pg, c->arena, &row, &c->err);
+	if (!code)
+		code = deploy_now(pg, c->arena, false, &now, &c->err);
+	if (!code)
+		code = reco_db_training_last(pg, c->arena, &last, &trained, &c->err);
 	pg_return(pg);
 	if (code)
 		return code;
@@ -47,6 +80,16 @@ static enum err_code reco_get_status(struct call *c, const Reco__V1__StatusReque
 	out->last_event_at = row->last_event_at;
 	out->model_version = (char *)row->model_version;
 	out->catalogue_filled = row->filled;
+	out->deployments = arena_array(c->arena, 2, sizeof(*out->deployments));
+	if (now.main)
+		out->deployments[out->n_deployments++] = deployment_of(c->arena, now.main);
+	if (now.canary)
+		out->deployments[out->n_deployments++] = deployment_of(c->arena, now.canary);
+	if (trained) {
+		out->training = arena_alloc(c->arena, sizeof(*out->training));
+		reco__v1__training__init(out->training);
+		training_fill(last, out->training);
+	}
 	return OK;
 }
 

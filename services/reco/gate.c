@@ -21,6 +21,7 @@ struct asked {
 	int64_t cut;
 	int64_t *from; /* person -> first place in by_person */
 	size_t *by_person; /* places in past->act, person by person, by rising time */
+	const atomic_bool *stop;
 };
 
 static bool wants(const struct act *x)
@@ -204,7 +205,7 @@ static void compare(struct asked *q, const struct bundle *candidate, const struc
 	size_t known = 0, all = 0;
 
 	n_best = rank_top(sold, q->past->items, 0, best, (size_t)q->past->items);
-	for (int32_t u = 0; u < q->past->people; u++) {
+	for (int32_t u = 0; u < q->past->people && !(q->stop && atomic_load(q->stop)); u++) {
 		int32_t *wanted = arena_array(scratch, (size_t)(q->from[u + 1] - q->from[u]) + 1, sizeof(*wanted));
 		size_t n = wanted_by(q, u, wanted), n_list, n_pop;
 		struct ranked list[GATE_AT], popular[GATE_AT];
@@ -243,9 +244,9 @@ static void compare(struct asked *q, const struct bundle *candidate, const struc
 }
 
 void gate_judge(struct arena *a, const struct past *past, int64_t cut, const struct bundle *candidate,
-		const struct bundle *deployed, uint64_t seed, struct gate_result *r)
+		const struct bundle *deployed, uint64_t seed, const atomic_bool *stop, struct gate_result *r)
 {
-	struct asked q = { .a = a, .past = past, .cut = cut };
+	struct asked q = { .a = a, .past = past, .cut = cut, .stop = stop };
 
 	*r = (struct gate_result){ .deployed_ndcg = -1 };
 	note(r, "dated", candidate->data_to > 0, (double)candidate->data_to);

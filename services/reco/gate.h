@@ -5,6 +5,8 @@
 #ifndef SOUK_RECO_GATE_H
 #define SOUK_RECO_GATE_H
 
+#include <stdatomic.h>
+
 #include "services/reco/artefact.h"
 #include "services/reco/metric.h"
 #include "services/reco/past.h"
@@ -29,9 +31,10 @@ struct gate_result {
 
 /*
  * past holds both sides of the cut. candidate must not have seen the cut or later; deployed may be NULL, and is left out
- * of the comparison when it has seen past the cut (then only popularity is compared).
+ * of the comparison when it has seen past the cut (then only popularity is compared). When stop (may be NULL) becomes
+ * true the result means nothing.
  */
 void gate_judge(struct arena *, const struct past *past, int64_t cut, const struct bundle *candidate,
-		const struct bundle *deployed, uint64_t seed, struct gate_result *r);
+		const struct bundle *deployed, uint64_t seed, const atomic_bool *stop, struct gate_result *r);
 
 #endif

@@ -2,7 +2,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <jansson.h>
 #include <pthread.h>
 #include <signal.h>
 #include <spawn.h>
@@ -15,14 +14,16 @@
 #include "common/id.h"
 #include "common/log.h"
 #include "common/timeutil.h"
+#include "services/reco/deploy.h"
 #include "services/reco/gate.h"
-#include "services/reco/reco_db_model.h"
+#include "services/reco/params.h"
 #include "services/reco/train.h"
 
 #define DAY_MS 86400000LL
 #define HOLD_OUT_DAYS 14
 #define BEAT_MS 2000
 #define TX_MS 15000
+#define END_MS 5000 /* for a training to stop when the daemon does */
 
 extern char **environ;
 
@@ -42,41 +43,9 @@ struct work {
 	pthread_mutex_t lock; /* of step and percent */
 	const char *step;
 	int percent;
-	atomic_bool stop, ended;
+	const atomic_bool *told; /* the process is to end; NULL: nobody says so */
+	atomic_bool stop, cancelled, ended;
 };
-
-/* ---- parameters ---- */
-
-/* Unknown names are ignored; a value that is no number or out of range is the standard one. */
-static double setting(const json_t *o, const char *name, double standard, double min, double max)
-{
-	const json_t *v = json_object_get(o, name);
-	double x = json_is_number(v) ? json_number_value(v) : standard;
-
-	return x >= min && x <= max ? x : standard;
-}
-
-static void read_params(const char *text, struct train_params *p)
-{
-	json_t *o = json_loads(text ? text : "{}", 0, NULL);
-
-	*p = train_defaults;
-	p->neighbours = (int)setting(o, "neighbours", p->neighbours, 10, 512);
-	p->factors = (int)setting(o, "factors", p->factors, 0, 512);
-	p->sweeps = (int)setting(o, "sweeps", p->sweeps, 1, 50);
-	p->ridge = setting(o, "ridge", p->ridge, 0.1, 100000);
-	p->half_life_days = setting(o, "half_life_days", p->half_life_days, 1, 3650);
-	p->basket_half_life_days = setting(o, "basket_half_life_days", p->basket_half_life_days, 1, 3650);
-	json_decref(o);
-}
-
-static const char *params_text(struct arena *a, const struct train_params *p)
-{
-	return arena_printf(a,
-			    "{\"neighbours\": %d, \"factors\": %d, \"sweeps\": %d, \"ridge\": %g, \"half_life_days\": %g,"
-			    " \"basket_half_life_days\": %g}",
-			    p->neighbours, p->factors, p->sweeps, p->ridge, p->half_life_days, p->basket_half_life_days);
-}
 
 /* The deployed one's parameters, whatever their order in its row. */
 static bool routine(const struct work *w)
@@ -85,7 +54,7 @@ static bool routine(const struct work *w)
 
 	if (!w->main)
 		return false;
-	read_params(w->main->params, &deployed);
+	params_read(w->main->params, &deployed, NULL);
 	return strcmp(params_text(w->a, &deployed), params_text(w->a, &w->params)) == 0;
 }
 
@@ -103,31 +72,43 @@ static enum err_code beat_tx(struct pg *pg, void *arg, struct err *e)
 {
 	struct beat_tx *t = arg;
 
-	return reco_db_training_beat(pg, t->a, t->w->t->id, t->step, t->percent, &t->cancel, e);
+	return reco_db_training_beat(pg, t->a, t->w->t, t->step, t->percent, &t->cancel, e);
+}
+
+/* A database that is away is no reason to stop. */
+static void beat_once(struct work *w)
+{
+	struct beat_tx t = { .w = w, .a = arena_new("reco beat", 1 << 20) };
+	struct err e = { 0 };
+
+	pthread_mutex_lock(&w->lock);
+	t.step = w->step;
+	t.percent = w->percent;
+	pthread_mutex_unlock(&w->lock);
+	if (pg_tx(w->svc->pool, mono_ms() + TX_MS, &nobody, beat_tx, &t, &e) == OK && t.cancel) {
+		atomic_store(&w->cancelled, true);
+		atomic_store(&w->stop, true);
+	}
+	arena_free(t.a);
+}
+
+static void heed(struct work *w)
+{
+	if (w->told && atomic_load(w->told))
+		atomic_store(&w->stop, true);
 }
 
 static void *beat(void *arg)
 {
 	struct work *w = arg;
-	struct arena *a = arena_new("reco beat", 1 << 20);
-	struct err e = { 0 };
 
 	while (!atomic_load(&w->ended)) {
-		struct beat_tx t = { .w = w, .a = a };
-
-		pthread_mutex_lock(&w->lock);
-		t.step = w->step;
-		t.percent = w->percent;
-		pthread_mutex_unlock(&w->lock);
-		/* A database that is away is no reason to stop. */
-		if (pg_tx(w->svc->pool, mono_ms() + TX_MS, &nobody, beat_tx, &t, &e) == OK && t.cancel)
-			atomic_store(&w->stop, true);
-		e = (struct err){ 0 };
-		arena_reset(a);
-		for (int i = 0; i < BEAT_MS / 100 && !atomic_load(&w->ended); i++)
+		for (int i = 0; i < BEAT_MS / 100 && !atomic_load(&w->ended); i++) {
+			heed(w);
 			sleep_ms(100);
+		}
+		beat_once(w);
 	}
-	arena_free(a);
 	return NULL;
 }
 
@@ -172,14 +153,15 @@ static enum err_code add(void *arg, const struct reco_event *ev, struct err *e)
 
 static enum err_code read_past(struct work *w, struct err *e)
 {
-	const struct reco_range range = { 0, w->t->as_of,
+	struct reco_range range = { 0, w->t->as_of,
 					  RECO_KINDS(RECO_VIEW) | RECO_KINDS(RECO_CLICK) | RECO_KINDS(RECO_CART) |
 						  RECO_KINDS(RECO_PURCHASE) | RECO_KINDS(RECO_RATING) | RECO_KINDS(RECO_RETURN),
 					  false };
 	struct adding ad = { past_begin(), &w->stop };
 
 	progress(w, "reading", 1);
-	if (reco_features_stream(w->svc->pool, &range, 0, NULL, add, &ad, e)) {
+	if (reco_features_latest(w->svc->pool, &range, w->svc->conf->train_events, &range.from, e) ||
+	    reco_features_stream(w->svc->pool, &range, 0, NULL, add, &ad, e)) {
 		past_drop(ad.b);
 		return e->code;
 	}
@@ -191,21 +173,18 @@ static enum err_code read_past(struct work *w, struct err *e)
 
 static enum err_code read_deployed(struct work *w, struct err *e)
 {
-	struct deployment_row *rows = NULL;
+	struct deployed now = { 0 };
 	struct err ignored = { 0 };
 	struct pg *pg;
-	size_t n = 0;
+	enum err_code code;
 
 	if (pg_borrow(w->svc->pool, mono_ms() + TX_MS, &pg, e))
 		return e->code;
-	if (reco_db_deployments(pg, w->a, false, &rows, &n, e)) {
-		pg_return(pg);
-		return e->code;
-	}
+	code = deploy_now(pg, w->a, false, &now, e);
 	pg_return(pg);
-	for (size_t i = 0; i < n; i++)
-		if (strcmp(rows[i].variant, "main") == 0)
-			w->main = &rows[i];
+	if (code)
+		return code;
+	w->main = now.main;
 	/* A file that is gone or damaged is not compared with; serving tells of it. */
 	if (w->main && artefact_open(arena_printf(w->a, "%s/%s", w->svc->conf->model_dir, w->main->path), &w->deployed, &ignored))
 		w->deployed = NULL;
@@ -230,9 +209,9 @@ static enum err_code judge(struct work *w, struct err *e)
 		return cancelled(e);
 	}
 	progress(w, "evaluating", 52);
-	gate_judge(scratch, &w->past, cut, &twin, w->deployed ? &w->deployed->b : NULL, w->params.seed, &w->gate);
+	gate_judge(scratch, &w->past, cut, &twin, w->deployed ? &w->deployed->b : NULL, w->params.seed, &w->stop, &w->gate);
 	arena_free(scratch);
-	return OK;
+	return atomic_load(&w->stop) ? cancelled(e) : OK;
 }
 
 static enum err_code make(struct work *w, struct err *e)
@@ -290,42 +269,54 @@ static const char *gate_text(struct arena *a, const struct gate_result *g)
 	return arena_printf(a, "{\"passed\": %s, \"checks\": [%s]}", g->passed ? "true" : "false", s);
 }
 
+/* A routine retrain that has passed: some get it first. It waits for a person while another canary is tried. */
+static enum err_code show(struct pg *pg, struct work *w, const struct deployed *now, struct err *e)
+{
+	const struct reco_conf *conf = w->svc->conf;
+	bool moved;
+
+	if (reco_db_model_move(pg, w->model.id, "evaluated", "approved", "gate", "a routine retrain", &moved, e))
+		return e->code;
+	w->model.state = "approved";
+	if (now->canary)
+		return OK;
+	return conf->canary_percent > 0
+		       ? deploy_canary(pg, now, &w->model, conf->canary_percent, conf->canary_h, "gate", NULL, e)
+		       : deploy_main(pg, now, &w->model, "gate", NULL, e);
+}
+
 /* As far as it may go without a person: a routine retrain that passes is shown, what fails is rejected. */
 static enum err_code verdict_tx(struct pg *pg, void *arg, struct err *e)
 {
 	struct work *w = arg;
 	const char *id = w->model.id, *why = w->gate.why;
-	struct deployment_row *now = NULL;
-	size_t n = 0;
+	struct deployed now;
 	bool moved;
 
-	if (reco_db_deployments(pg, w->a, true, &now, &n, e) || reco_db_model_add(pg, &w->model, "training", e) ||
+	if (deploy_now(pg, w->a, true, &now, e) || reco_db_model_add(pg, &w->model, "training", e) ||
 	    reco_db_model_evaluated(pg, id, metrics_text(w->a, &w->gate), gate_text(w->a, &w->gate), e) ||
 	    reco_db_model_move(pg, id, "trained", "evaluated", "gate", NULL, &moved, e))
 		return e->code;
 	if (!w->gate.passed && w->gate.enough) {
 		if (reco_db_model_move(pg, id, "evaluated", "rejected", "gate", why, &moved, e))
 			return e->code;
-	} else if (w->gate.passed && w->model.routine && n > 0 && strcmp(now[0].model_id, w->main->model_id) == 0) {
-		if (reco_db_model_move(pg, id, "evaluated", "approved", "gate", "a routine retrain", &moved, e) ||
-		    reco_db_model_move(pg, id, "approved", "deployed", "gate", NULL, &moved, e) ||
-		    reco_db_model_move(pg, now[0].model_id, "deployed", "retired", "gate", "a newer one", &moved, e) ||
-		    reco_db_deploy(pg, "main", id, now[0].model_id, 100, "gate", e))
+	} else if (w->gate.passed && w->model.routine && now.main && strcmp(now.main->model_id, w->main->model_id) == 0) {
+		if (show(pg, w, &now, e))
 			return e->code;
 	}
-	return reco_db_training_end(pg, w->t->id, "done", id, w->gate.passed ? NULL : why, e);
+	return reco_db_training_end(pg, w->t, "done", id, w->gate.passed ? NULL : why, e);
 }
 
 struct end_tx {
 	struct work *w;
-	const char *state, *message;
+	const char *state, *message; /* state NULL: it waits again */
 };
 
 static enum err_code end_tx(struct pg *pg, void *arg, struct err *e)
 {
 	struct end_tx *t = arg;
 
-	return reco_db_training_end(pg, t->w->t->id, t->state, NULL, t->message, e);
+	return t->state ? reco_db_training_end(pg, t->w->t, t->state, NULL, t->message, e) : reco_db_training_back(pg, t->w->t, e);
 }
 
 static enum err_code run(struct work *w, struct err *e)
@@ -333,6 +324,19 @@ static enum err_code run(struct work *w, struct err *e)
 	if (read_past(w, e) || read_deployed(w, e) || judge(w, e) || make(w, e))
 		return e->code;
 	return pg_tx(w->svc->pool, mono_ms() + TX_MS, &nobody, verdict_tx, w, e);
+}
+
+/* Why it ended without a model is written down; what another attempt has taken over is no more ours to write. */
+static enum err_code give_in(struct work *w, const struct err *failed, struct err *e)
+{
+	bool stopped = atomic_load(&w->stop), back = stopped && !atomic_load(&w->cancelled);
+	struct end_tx t = { w, back ? NULL : stopped ? "cancelled" : "failed", failed->msg };
+
+	log_msg(stopped ? LVL_INFO : LVL_ERROR, back ? "a training is put back" : "a training ended without a model",
+		LF_S("training", w->t->id), LF_S("why", failed->msg));
+	if (pg_tx(w->svc->pool, mono_ms() + TX_MS, &nobody, end_tx, &t, e) == E_CONFLICT)
+		err_clear(e);
+	return e->code;
 }
 
 /* ---- the job ---- */
@@ -350,11 +354,11 @@ static enum err_code claim_tx(struct pg *pg, void *arg, struct err *e)
 	return reco_db_training_claim(pg, t->a, &t->row, &t->found, e);
 }
 
-enum err_code train_run(struct reco_svc *svc, bool *done_r, struct err *e)
+enum err_code train_run(struct reco_svc *svc, const atomic_bool *told, bool *done_r, struct err *e)
 {
 	struct arena *a = arena_new("reco training", SIZE_MAX);
 	struct claim_tx c = { .a = a };
-	struct work w = { .svc = svc, .a = a, .step = "", .model = { 0 } };
+	struct work w = { .svc = svc, .a = a, .told = told, .step = "", .model = { 0 } };
 	enum err_code code = pg_tx(svc->pool, mono_ms() + TX_MS, &nobody, claim_tx, &c, e);
 
 	if (!code && c.found) {
@@ -362,16 +366,14 @@ enum err_code train_run(struct reco_svc *svc, bool *done_r, struct err *e)
 
 		w.t = c.row;
 		pthread_mutex_init(&w.lock, NULL);
-		read_params(w.t->params, &w.params);
+		params_read(w.t->params, &w.params, NULL);
 		w.params.seed = w.t->seed > 0 ? (uint64_t)w.t->seed : 1;
+		heed(&w);
+		beat_once(&w); /* it may have been cancelled while it waited */
 		if (pthread_create(&w.beat, NULL, beat, &w) != 0)
 			abort();
 		if (run(&w, &failed)) {
-			struct end_tx t = { &w, atomic_load(&w.stop) ? "cancelled" : "failed", failed.msg };
-
-			log_msg(atomic_load(&w.stop) ? LVL_INFO : LVL_ERROR, "a training ended without a model",
-				LF_S("training", w.t->id), LF_S("why", failed.msg));
-			code = pg_tx(svc->pool, mono_ms() + TX_MS, &nobody, end_tx, &t, e);
+			code = give_in(&w, &failed, e);
 		} else {
 			log_msg(LVL_INFO, "a model was trained", LF_S("model", w.model.id), LF_S("version", w.model.version),
 				LF_S("gate", w.gate.passed ? "passed" : w.gate.why));
@@ -397,41 +399,40 @@ struct due_tx {
 static enum err_code due_tx(struct pg *pg, void *arg, struct err *e)
 {
 	struct due_tx *t = arg;
-	struct deployment_row *now = NULL;
 	struct due_row *row = NULL;
+	struct deployed now;
 	char id[ID_LEN];
 	bool added;
-	size_t n = 0;
 
-	if (reco_db_training_due(pg, t->a, t->svc->conf->retrain_h, &row, e))
+	if (reco_db_training_give_up(pg, e) || reco_db_training_due(pg, t->a, t->svc->conf->retrain_h, &row, e))
 		return e->code;
 	t->waiting = row->waiting;
 	if (!row->due)
 		return OK;
-	if (reco_db_deployments(pg, t->a, false, &now, &n, e))
+	if (deploy_now(pg, t->a, false, &now, e))
 		return e->code;
 	id_new("trn", id);
-	if (reco_db_training_add(pg, id, n > 0 ? now[0].params : "{}", 1, "timer", &added, e))
+	if (reco_db_training_add(pg, id, now.main ? now.main->params : "{}", 1, "timer", &added, e))
 		return e->code;
 	t->waiting = t->waiting || added;
 	return OK;
 }
 
 /* The own program again with --train added: its memory goes when it ends, and a crash is its own. */
-static void start_child(void)
+static pid_t start_child(void)
 {
 	char line[8192], *argv[64];
 	posix_spawnattr_t attr;
 	sigset_t none;
 	size_t n = 0, argc = 0;
-	pid_t pid;
+	pid_t pid = 0;
 	int fd = open("/proc/self/cmdline", O_RDONLY | O_CLOEXEC);
 	ssize_t got = fd < 0 ? -1 : read(fd, line, sizeof(line) - 1);
 
 	if (fd >= 0)
 		close(fd);
 	if (got <= 0)
-		return;
+		return 0;
 	line[got] = '\0';
 	while (n < (size_t)got && argc < 62) {
 		argv[argc++] = line + n;
@@ -443,22 +444,43 @@ static void start_child(void)
 	sigemptyset(&none);
 	posix_spawnattr_setsigmask(&attr, &none);
 	posix_spawnattr_setflags(&attr, POSIX_SPAWN_SETSIGMASK);
-	if (posix_spawn(&pid, "/proc/self/exe", NULL, &attr, argv, environ) != 0)
+	errno = posix_spawn(&pid, "/proc/self/exe", NULL, &attr, argv, environ);
+	if (errno != 0) {
 		log_msg(LVL_ERROR, "a training cannot be started", LF_S("why", strerror(errno)));
-	else
+		pid = 0;
+	} else {
 		log_msg(LVL_INFO, "a training is started", LF_I("pid", pid));
+	}
 	posix_spawnattr_destroy(&attr);
+	return pid;
+}
+
+static bool runs(struct reco_svc *svc)
+{
+	if (svc->trainer > 0 && waitpid(svc->trainer, NULL, WNOHANG) != 0)
+		svc->trainer = 0;
+	return svc->trainer > 0;
+}
+
+void train_stop(struct reco_svc *svc)
+{
+	int64_t until = mono_ms() + END_MS;
+
+	if (runs(svc))
+		(void)kill(svc->trainer, SIGTERM);
+	while (runs(svc) && mono_ms() < until)
+		sleep_ms(20);
 }
 
 enum err_code job_train(void *arg, struct arena *a, struct err *e)
 {
 	struct due_tx t = { .svc = arg, .a = a };
 
-	while (waitpid(-1, NULL, WNOHANG) > 0) /* trainings that ended; this daemon has no other children */
-		continue;
+	if (runs(t.svc))
+		return OK;
 	if (pg_tx(t.svc->pool, mono_ms() + TX_MS, &nobody, due_tx, &t, e))
 		return e->code;
 	if (t.waiting)
-		start_child();
+		t.svc->trainer = start_child();
 	return OK;
 }

@@ -2,16 +2,22 @@
 #ifndef SOUK_RECO_JOB_TRAIN_H
 #define SOUK_RECO_JOB_TRAIN_H
 
+#include <stdatomic.h>
+
 #include "services/reco/reco.h"
 
 /*
  * Takes the training that waits, if any, and carries it to its end: reads what people did, trains on what came before a
  * cut and judges that, trains on everything with the same parameters, writes the file, and moves the model as far as
- * the gate lets it. done_r false: nothing waited. A training that fails is recorded and is no error.
+ * the gate lets it. done_r false: nothing waited. A training that fails is recorded and is no error. When told (may be
+ * NULL) becomes true it stops within seconds and waits again; so does one whose job was killed, two minutes later.
  */
-MUST_CHECK enum err_code train_run(struct reco_svc *, bool *done_r, struct err *);
+MUST_CHECK enum err_code train_run(struct reco_svc *, const atomic_bool *told, bool *done_r, struct err *);
 
 /* Timer: queues a routine training when one is due, and starts `souk-reco --train` for what waits. */
 enum err_code job_train(void *svc, struct arena *, struct err *);
+
+/* Tells the training that was started to stop, and waits a moment for it; after the timers have stopped. */
+void train_stop(struct reco_svc *);
 
 #endif

@@ -1,3 +1,4 @@
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -41,6 +42,12 @@ static const struct conf_key reco_keys[] = {
 	     " dropped"),
 	CONF(reco_conf, cache_s, "RECO_CACHE_S", "3600", 0, 86400, 0, "life of a cached answer, s; 0: none"),
 	CONF(reco_conf, retrain_h, "RECO_RETRAIN_H", "24", 0, 720, 0, "hours between trainings; 0: only when told to"),
+	CONF(reco_conf, train_events, "RECO_TRAIN_EVENTS", "5000000", 1000, 100000000, 0,
+	     "a training learns from the latest so many events; about 250 MiB of memory a million"),
+	CONF(reco_conf, canary_percent, "RECO_CANARY_PERCENT", "10", 0, 99, 0,
+	     "share of the visitors who get a routine retrain before the others; 0: everybody at once"),
+	CONF(reco_conf, canary_h, "RECO_CANARY_H", "6", 0, 720, 0,
+	     "hours until a canary becomes the main model or is withdrawn; 0: a person decides, unless it is surely worse"),
 	CONF_END,
 };
 
@@ -104,12 +111,20 @@ static int serve(const struct reco_conf *conf)
 	rpc_server_stop(server);
 	inbox_stop(inbox);
 	timers_stop(timers);
+	train_stop(&svc);
 	close_peers(&peers);
 	cache_close(svc.cache);
 	service_close(&base);
 	visitors_free(svc.visitors);
 	serve_free(svc.serve);
 	return daemon_end();
+}
+
+static void *wait_stop(void *told)
+{
+	(void)daemon_wait_stop();
+	atomic_store((atomic_bool *)told, true);
+	return NULL;
 }
 
 /* Beside the daemon, with a pool of its own and no port. */
@@ -120,9 +135,14 @@ static int train(const struct reco_conf *conf)
 				    .app = "souk-reco-train", .schema = "reco" };
 	struct reco_svc svc = { .conf = conf };
 	struct err e = { 0 };
+	atomic_bool told = false;
+	pthread_t waits;
 	bool done = false;
 
-	if (pg_pool_open(&pg, reco_stmts, &svc.pool, &e) || train_run(&svc, &done, &e))
+	if (pthread_create(&waits, NULL, wait_stop, &told) != 0)
+		abort();
+	pthread_detach(waits);
+	if (pg_pool_open(&pg, reco_stmts, &svc.pool, &e) || train_run(&svc, &told, &done, &e))
 		return daemon_fail(&e);
 	pg_pool_close(svc.pool);
 	return EXIT_SUCCESS;

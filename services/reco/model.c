@@ -1,4 +1,4 @@
-/* Models: their states, who gets which; trainings. */
+/* Models: their states, and who gets which. */
 #include <stdio.h>
 #include <string.h>
 
@@ -6,7 +6,7 @@
 #include "common/cursor.h"
 #include "common/id.h"
 #include "reco.pb-c.h"
-#include "services/reco/artefact.h"
+#include "services/reco/deploy.h"
 #include "services/reco/reco.h"
 #include "services/reco/reco_db_model.h"
 
@@ -18,9 +18,6 @@ RPC_HANDLER(reco_approve_model, Reco__V1__DecideModelRequest, Reco__V1__Model)
 RPC_HANDLER(reco_reject_model, Reco__V1__DecideModelRequest, Reco__V1__Model)
 RPC_HANDLER(reco_deploy_model, Reco__V1__DeployModelRequest, Reco__V1__Model)
 RPC_HANDLER(reco_rollback_model, Reco__V1__RollbackModelRequest, Reco__V1__Model)
-RPC_HANDLER(reco_start_training, Reco__V1__StartTrainingRequest, Reco__V1__Training)
-RPC_HANDLER(reco_get_training, Reco__V1__TrainingRequest, Reco__V1__Training)
-RPC_HANDLER(reco_cancel_training, Reco__V1__TrainingRequest, Reco__V1__Training)
 
 const struct rpc_method reco_model_methods[] = {
 	{ "ListModels", reco_list_models_, RPC_READ, 0 },
@@ -29,9 +26,6 @@ const struct rpc_method reco_model_methods[] = {
 	{ "RejectModel", reco_reject_model_, RPC_WRITE | RPC_KEYED, 0 },
 	{ "DeployModel", reco_deploy_model_, RPC_WRITE | RPC_KEYED, 0 },
 	{ "RollbackModel", reco_rollback_model_, RPC_WRITE | RPC_KEYED, 0 },
-	{ "StartTraining", reco_start_training_, RPC_WRITE | RPC_KEYED, 0 },
-	{ "GetTraining", reco_get_training_, RPC_READ, 0 },
-	{ "CancelTraining", reco_cancel_training_, RPC_WRITE | RPC_KEYED, 0 },
 	{ 0 },
 };
 
@@ -218,58 +212,30 @@ static enum err_code reject_tx(struct pg *pg, void *arg, struct err *e)
 	return move(pg, d, m, "rejected", e) ? e->code : answer(pg, d->c, m->id, d->out, e);
 }
 
+static const struct reco_conf *conf(const struct decision *d)
+{
+	return ((const struct reco_svc *)d->c->svc)->conf;
+}
+
 /* The file is looked at before anybody is sent to it. */
-static enum err_code readable(struct decision *d, const struct model_row *m, struct err *e)
-{
-	const struct reco_svc *svc = d->c->svc;
-	struct artefact *f = NULL;
-	enum err_code code = artefact_open(arena_printf(d->c->arena, "%s/%s", svc->conf->model_dir, m->path), &f, e);
-
-	if (!code && strcmp(f->sha256, m->sha256) != 0)
-		code = err_set(e, E_RULE, "reco.artefact_bad", "%s is not the file that was judged", m->path);
-	if (!code)
-		artefact_close(f);
-	return code;
-}
-
-static enum err_code put_in_place(struct pg *pg, struct decision *d, const char *variant, const struct model_row *m,
-				  const struct deployment_row *now, struct err *e)
-{
-	bool moved;
-
-	/* What it takes the place of goes, unless the other variant still has it. */
-	if (now && strcmp(now->model_id, m->id) != 0 &&
-	    reco_db_model_move(pg, now->model_id, "deployed", "retired", call_actor(d->c), "replaced", &moved, e))
-		return e->code;
-	if (strcmp(m->state, "deployed") != 0 && move(pg, d, m, "deployed", e))
-		return e->code;
-	return reco_db_deploy(pg, variant, m->id, now ? now->model_id : NULL, strcmp(variant, "main") == 0 ? 100 : d->share,
-			      call_actor(d->c), e);
-}
-
 static enum err_code deploy_tx(struct pg *pg, void *arg, struct err *e)
 {
 	struct decision *d = arg;
-	struct deployment_row *now = NULL;
 	struct model_row *m = NULL;
-	size_t n = 0;
+	struct deployed now;
+	const char *who = call_actor(d->c);
+	bool is_canary;
 
-	if (locked(pg, d, &m, e) || reco_db_deployments(pg, d->c->arena, true, &now, &n, e))
+	if (deploy_now(pg, d->c->arena, true, &now, e) || locked(pg, d, &m, e))
 		return e->code;
-	const struct deployment_row *main = n > 0 && strcmp(now[0].variant, "main") == 0 ? &now[0] : NULL;
-	const struct deployment_row *canary = n > 0 && strcmp(now[n - 1].variant, "canary") == 0 ? &now[n - 1] : NULL;
-	bool is_canary = canary && strcmp(canary->model_id, m->id) == 0;
-
+	is_canary = now.canary && strcmp(now.canary->model_id, m->id) == 0;
 	if (strcmp(m->state, "approved") != 0 && strcmp(m->state, "retired") != 0 && !is_canary)
 		return wrong_state(e, m);
-	if (d->share < 100 && !main)
+	if (d->share < 100 && !now.main)
 		return err_set(e, E_CONFLICT, "reco.no_main", "a share needs a model beside it");
-	if (readable(d, m, e))
-		return e->code;
-	if (d->share < 100)
-		return put_in_place(pg, d, "canary", m, is_canary ? NULL : canary, e) ? e->code : answer(pg, d->c, m->id, d->out, e);
-	/* A canary that becomes the main one is no canary any more. */
-	if ((is_canary && reco_db_undeploy(pg, "canary", e)) || put_in_place(pg, d, "main", m, main, e))
+	if (deploy_readable(d->c->svc, d->c->arena, m, e) ||
+	    (d->share < 100 ? deploy_canary(pg, &now, m, d->share, conf(d)->canary_h, who, d->why, e)
+			    : deploy_main(pg, &now, m, who, d->why, e)))
 		return e->code;
 	return answer(pg, d->c, m->id, d->out, e);
 }
@@ -278,23 +244,20 @@ static enum err_code deploy_tx(struct pg *pg, void *arg, struct err *e)
 static enum err_code rollback_tx(struct pg *pg, void *arg, struct err *e)
 {
 	struct decision *d = arg;
-	struct deployment_row *now = NULL;
 	struct model_row *m = NULL;
-	bool moved;
-	size_t n = 0;
+	struct deployed now;
+	const char *who = call_actor(d->c);
 
-	if (reco_db_deployments(pg, d->c->arena, true, &now, &n, e))
+	if (deploy_now(pg, d->c->arena, true, &now, e))
 		return e->code;
-	if (n > 0 && strcmp(now[n - 1].variant, "canary") == 0) {
-		if (reco_db_undeploy(pg, "canary", e) ||
-		    reco_db_model_move(pg, now[n - 1].model_id, "deployed", "retired", call_actor(d->c), d->why, &moved, e))
-			return e->code;
-		return answer(pg, d->c, now[n - 1].model_id, d->out, e);
-	}
-	if (n == 0 || !now[0].previous_id)
+	if (now.canary)
+		return deploy_withdraw(pg, &now, who, d->why ? d->why : "withdrawn", e)
+			       ? e->code
+			       : answer(pg, d->c, now.canary->model_id, d->out, e);
+	if (!now.main || !now.main->previous_id)
 		return err_set(e, E_CONFLICT, "reco.nothing_before", "nothing to go back to");
-	d->id = now[0].previous_id;
-	if (locked(pg, d, &m, e) || readable(d, m, e) || put_in_place(pg, d, "main", m, &now[0], e))
+	d->id = now.main->previous_id;
+	if (locked(pg, d, &m, e) || deploy_readable(d->c->svc, d->c->arena, m, e) || deploy_back(pg, &now, m, who, d->why, e))
 		return e->code;
 	return answer(pg, d->c, m->id, d->out, e);
 }
@@ -334,113 +297,4 @@ static enum err_code reco_deploy_model(struct call *c, const Reco__V1__DeployMod
 static enum err_code reco_rollback_model(struct call *c, const Reco__V1__RollbackModelRequest *in, Reco__V1__Model *out)
 {
 	return decide(c, rollback_tx, NULL, in->why, 100, out);
-}
-
-/* ---- trainings ---- */
-
-static void training_fill(const struct training_row *r, Reco__V1__Training *m)
-{
-	m->id = (char *)r->id;
-	m->state = (char *)r->state;
-	m->step = (char *)r->step;
-	m->has_percent = m->has_queued_at = true;
-	m->percent = r->percent;
-	m->model_id = (char *)r->model_id;
-	m->message = (char *)r->message;
-	m->queued_at = r->queued_at;
-	m->has_started_at = r->started_at > 0;
-	m->started_at = r->started_at;
-	m->has_finished_at = r->finished_at > 0;
-	m->finished_at = r->finished_at;
-}
-
-static enum err_code training_answer(struct pg *pg, struct call *c, const char *id, Reco__V1__Training *out, struct err *e)
-{
-	struct training_row *row = NULL;
-	bool found = false;
-
-	if (reco_db_training(pg, c->arena, id, &row, &found, e))
-		return e->code;
-	if (!found)
-		return err_set(e, E_NOT_FOUND, "reco.training_unknown", "%s", id);
-	training_fill(row, out);
-	return OK;
-}
-
-struct training_tx {
-	struct call *c;
-	const char *id, *params;
-	int64_t seed;
-	Reco__V1__Training *out;
-};
-
-static enum err_code start_tx(struct pg *pg, void *arg, struct err *e)
-{
-	struct training_tx *t = arg;
-	const char *params = t->params;
-	bool added = false;
-
-	if (!params) { /* those of the deployed model */
-		struct deployment_row *now = NULL;
-		size_t n = 0;
-
-		if (reco_db_deployments(pg, t->c->arena, false, &now, &n, e))
-			return e->code;
-		params = n > 0 ? now[0].params : "{}";
-	}
-	if (reco_db_training_add(pg, t->id, params, t->seed, call_actor(t->c), &added, e))
-		return e->code;
-	if (!added)
-		return err_set(e, E_CONFLICT, "reco.training_runs", "one is queued or running");
-	return training_answer(pg, t->c, t->id, t->out, e);
-}
-
-static enum err_code reco_start_training(struct call *c, const Reco__V1__StartTrainingRequest *in, Reco__V1__Training *out)
-{
-	char *id = arena_alloc(c->arena, ID_LEN);
-	struct training_tx t = { c, id, in->params ? in->params->text : NULL, in->has_seed ? in->seed : 1, out };
-
-	if (call_perm(c, PERM))
-		return c->err.code;
-	check_range(&c->err, "seed", t.seed, 1, INT32_MAX);
-	if (t.params && strlen(t.params) > 4000)
-		err_detail(&c->err, "params", NULL, "at most 4000 characters");
-	if (c->err.n_details)
-		return err_set(&c->err, E_INVALID, "common.invalid_input", "training");
-	id_new("trn", id);
-	return call_tx(c, CALL_TX_ONLY, start_tx, &t);
-}
-
-static enum err_code reco_get_training(struct call *c, const Reco__V1__TrainingRequest *in, Reco__V1__Training *out)
-{
-	struct pg *pg;
-	enum err_code code;
-
-	if (call_perm(c, PERM) || call_pg(c, &pg))
-		return c->err.code;
-	code = training_answer(pg, c, in->training_id, out, &c->err);
-	pg_return(pg);
-	return code;
-}
-
-static enum err_code cancel_tx(struct pg *pg, void *arg, struct err *e)
-{
-	struct training_tx *t = arg;
-	bool found = false;
-
-	if (reco_db_training_cancel(pg, t->id, &found, e) || training_answer(pg, t->c, t->id, t->out, e))
-		return e->code;
-	return found ? OK : err_set(e, E_CONFLICT, "reco.training_over", "it is %s", t->out->state);
-}
-
-static enum err_code reco_cancel_training(struct call *c, const Reco__V1__TrainingRequest *in, Reco__V1__Training *out)
-{
-	struct training_tx t = { .c = c, .id = in->training_id, .out = out };
-
-	if (call_perm(c, PERM))
-		return c->err.code;
-	check_id(&c->err, "training_id", in->training_id, "trn");
-	if (c->err.n_details)
-		return err_set(&c->err, E_INVALID, "common.invalid_input", "training_id");
-	return call_tx(c, CALL_TX_ONLY, cancel_tx, &t);
 }

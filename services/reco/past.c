@@ -112,12 +112,29 @@ static int by_text(const void *x, const void *y, void *texts)
 	return strcmp(t[*(const int32_t *)x], t[*(const int32_t *)y]);
 }
 
+/* Drops all but the latest acts of each person. */
+static void thin_out(struct past_builder *b)
+{
+	int32_t *have = grown(NULL, (size_t)b->people.n + 1, sizeof(*have));
+	size_t to = b->n;
+
+	memset(have, 0, ((size_t)b->people.n + 1) * sizeof(*have));
+	for (size_t i = b->n; i-- > 0;)
+		if (b->act[i].person < 0 || have[b->act[i].person]++ < PAST_OF_ONE)
+			b->act[--to] = b->act[i];
+	b->n -= to;
+	if (to)
+		memmove(b->act, b->act + to, b->n * sizeof(*b->act));
+	free(have);
+}
+
 void past_end(struct past_builder *b, struct arena *a, struct past *past_r)
 {
 	int32_t n = b->items.n, *order = arena_array(a, (size_t)n + 1, sizeof(*order)),
 		*place = arena_array(a, (size_t)n + 1, sizeof(*place));
 	const char **item = arena_array(a, (size_t)n + 1, sizeof(*item));
 
+	thin_out(b);
 	for (int32_t i = 0; i < n; i++)
 		order[i] = i;
 	if (n > 1)

@@ -21,11 +21,16 @@ struct past {
 	const char **item; /* ids, ascending: an item's number is its place here */
 };
 
+enum { PAST_OF_ONE = 2000 };
+
 struct past_builder;
 struct past_builder *past_begin(void);
 /* A page's row; impressions are left out. Times must not fall. */
 void past_add(struct past_builder *, const struct reco_event *);
-/* Ends the builder; the past lives in the arena. */
+/*
+ * Ends the builder; the past lives in the arena. Of one person only the latest PAST_OF_ONE acts are kept: a robot's
+ * thousands say nothing, and what is learnt from one person costs the square of them.
+ */
 void past_end(struct past_builder *, struct arena *, struct past *past_r);
 void past_drop(struct past_builder *); /* ends it without a result */
 

@@ -2,6 +2,8 @@
 #ifndef SOUK_RECO_H
 #define SOUK_RECO_H
 
+#include <sys/types.h>
+
 #include "common/cache.h"
 #include "common/daemon.h"
 #include "common/inbox.h"
@@ -25,6 +27,9 @@ struct reco_conf {
 	int visitor_events;    /* of one visitor in an hour; more are dropped */
 	int cache_s;	       /* life of a cached answer */
 	int retrain_h;	       /* hours between routine trainings; 0: only by hand */
+	int train_events;      /* the latest so many are learnt from */
+	int canary_percent;    /* of the visitors get a routine retrain first; 0: everybody at once */
+	int canary_h;	       /* hours until a canary is judged; 0: never, by a person */
 };
 
 struct reco_svc {
@@ -34,12 +39,14 @@ struct reco_svc {
 	struct rpc_client *catalog, *inventory;
 	struct visitors *visitors; /* what each visitor sent within the hour */
 	struct serve *serve;	   /* the models that are loaded; services/reco/serve.h */
+	pid_t trainer;		   /* the training started by job_train that runs; 0: none. The timer's own */
 };
 
 extern const struct rpc_method reco_collect_methods[]; /* collect.c */
 extern const struct rpc_method reco_import_methods[];  /* import.c */
 extern const struct rpc_method reco_admin_methods[];   /* admin.c: status, pins */
 extern const struct rpc_method reco_model_methods[];   /* model.c */
+extern const struct rpc_method reco_training_methods[]; /* training.c */
 extern const struct rpc_method reco_recommend_methods[]; /* recommend.c */
 extern const struct rpc_method reco_report_methods[];  /* report.c */
 

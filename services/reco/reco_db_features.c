@@ -44,6 +44,37 @@ static const struct pg_stmt range_count = {
 	.flags = PG_REPLICA,
 };
 
+struct latest_row {
+	int64_t ts;
+};
+static const struct pg_col latest_cols[] = { PG_COL(latest_row, ts) };
+static const struct pg_stmt latest = {
+	.name = "features_latest",
+	.sql = "SELECT coalesce((SELECT " MS("v.ts") " FROM reco.event v WHERE v.ts >= " AT("$1") " AND v.ts < " AT("$2")
+	       " AND (1 << v.kind) & $3::integer <> 0 ORDER BY v.ts DESC OFFSET $4::integer LIMIT 1), $1::bigint) AS ts",
+	.col = latest_cols,
+	.ncol = 1,
+	.row_size = sizeof(struct latest_row),
+	.flags = PG_REPLICA,
+};
+
+enum err_code reco_features_latest(struct pg_pool *pool, const struct reco_range *r, int32_t n, int64_t *from_r, struct err *e)
+{
+	struct arena *a = arena_new("latest", 1 << 20);
+	struct latest_row *row = NULL;
+	struct pg *pg = NULL;
+	enum err_code code = pg_borrow_read(pool, mono_ms() + 30000, &pg, e);
+
+	if (!code) {
+		code = pg_one(pg, &latest, PG_ARGS(P(r->from), P(r->until), P(r->kinds), P(n)), a, &row, e);
+		pg_return(pg);
+	}
+	if (!code)
+		*from_r = row->ts;
+	arena_free(a);
+	return code;
+}
+
 static enum err_code page_of(struct pg_pool *pool, struct arena *a, const struct reco_range *r, int64_t after_ts,
 			     const char *after_key, struct reco_event **rows_r, size_t *n_r, struct err *e)
 {
@@ -308,6 +339,6 @@ enum err_code reco_features_pins(struct pg *pg, struct arena *a, const char *pla
 }
 
 const struct pg_stmt *const reco_db_features_stmts[] = {
-	&stream,  &range_count, &as_of,	  &history,	 &recent,   &in_cart, &withheld,
+	&stream,  &latest,      &range_count, &as_of,	  &history,	 &recent,   &in_cart, &withheld,
 	&popular, &newest,	&products, &all_products, &pins_now, NULL,
 };

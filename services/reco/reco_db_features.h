@@ -37,6 +37,9 @@ struct reco_range {
 	int32_t kinds;	     /* RECO_KINDS(…) | … */
 	bool own;	     /* only events that belong to somebody */
 };
+/* The instant from which on the range has about the latest n events; its own begin when it has fewer. */
+MUST_CHECK enum err_code reco_features_latest(struct pg_pool *, const struct reco_range *, int32_t n, int64_t *from_r,
+					      struct err *);
 /*
  * Everything in the range by rising (ts, key), page by page: fn per row, from 0 until it is not OK or the rows end. Each
  * page is its own statement on its own borrowed connection (the replica, where there is one), so that a long training

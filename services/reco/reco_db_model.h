@@ -6,7 +6,7 @@
 
 struct model_row {
 	const char *id, *kind, *version, *state, *params, *metrics, *gate, *sha256, *path, *why, *approved_by;
-	bool routine;
+	bool routine, pruned; /* pruned: its file is gone for good */
 	int64_t data_from, data_to, data_rows, seed, bytes; /* times are epoch ms; 0: none */
 	int64_t trained_at, evaluated_at, approved_at, deployed_at;
 	int32_t share_percent; /* of visitors who get it now; 0: nobody */
@@ -31,38 +31,59 @@ MUST_CHECK enum err_code reco_db_model_move(struct pg *, const char *id, const c
 					    const char *why, bool *moved_r, struct err *);
 
 struct deployment_row {
-	const char *variant, *model_id, *previous_id, *version, *path, *sha256, *params;
+	const char *variant, *model_id, *previous_id, *version, *path, *sha256, *params, *who;
 	int32_t share_percent;
-	int64_t seq;
+	int64_t seq, since, until; /* times are epoch ms; until 0: nobody judges it */
+	int64_t looked_at, shown, clicked, main_shown, main_clicked; /* the last look at a canary; 0: none yet */
 };
 /* Both, main first. */
 MUST_CHECK enum err_code reco_db_deployments(struct pg *, struct arena *, bool lock, struct deployment_row **rows_r, size_t *n_r,
 					     struct err *);
 MUST_CHECK enum err_code reco_db_deploy(struct pg *, const char *variant, const char *model_id, const char *previous_id,
-					int32_t share_percent, const char *who, struct err *);
+					int32_t share_percent, int32_t hours, const char *who, struct err *);
 MUST_CHECK enum err_code reco_db_undeploy(struct pg *, const char *variant, struct err *);
+struct canary_counts;
+MUST_CHECK enum err_code reco_db_canary_look(struct pg *, const char *model_id, const struct canary_counts *, struct err *);
+
+/* Models whose file is not needed any more, marked: not deployed, nothing to go back to, not among the last `keep` of all. */
+struct pruned_row {
+	const char *id, *path;
+};
+MUST_CHECK enum err_code reco_db_models_prune(struct pg *, struct arena *, int32_t keep, struct pruned_row **rows_r, size_t *n_r,
+					      struct err *);
+/* Of files' names those that no model has. */
+MUST_CHECK enum err_code reco_db_files_unknown(struct pg *, struct arena *, const char *const *names, size_t n,
+					       struct pruned_row **rows_r, size_t *n_r, struct err *);
 
 struct training_row {
 	const char *id, *state, *step, *params, *model_id, *message, *who;
-	int32_t percent;
+	int32_t percent, attempt;
 	int64_t seed, as_of, queued_at, started_at, finished_at;
 };
 MUST_CHECK enum err_code reco_db_training(struct pg *, struct arena *, const char *id, struct training_row **row_r,
 					  bool *found_r, struct err *);
 /* added_r false: one is queued or running already. */
+/* The latest. */
+MUST_CHECK enum err_code reco_db_training_last(struct pg *, struct arena *, struct training_row **row_r, bool *found_r,
+					       struct err *);
 MUST_CHECK enum err_code reco_db_training_add(struct pg *, const char *id, const char *params, int64_t seed, const char *who,
 					      bool *added_r, struct err *);
-/* The oldest that waits, or whose job has not been heard of for two minutes: now running. */
+/* The oldest that waits, or whose job has not been heard of for two minutes: now running, and another attempt. */
 MUST_CHECK enum err_code reco_db_training_claim(struct pg *, struct arena *, struct training_row **row_r, bool *found_r,
 						struct err *);
-/* The job lives; cancel_r: it should end. */
-MUST_CHECK enum err_code reco_db_training_beat(struct pg *, struct arena *, const char *id, const char *step, int32_t percent,
-					       bool *cancel_r, struct err *);
-MUST_CHECK enum err_code reco_db_training_end(struct pg *, const char *id, const char *state, const char *model_id,
+/* The attempt lives; cancel_r: it should end, because it was told to or another attempt has taken its place. */
+MUST_CHECK enum err_code reco_db_training_beat(struct pg *, struct arena *, const struct training_row *, const char *step,
+					       int32_t percent, bool *cancel_r, struct err *);
+/* E_CONFLICT when another attempt has taken its place: nothing of this one may be kept. */
+MUST_CHECK enum err_code reco_db_training_end(struct pg *, const struct training_row *, const char *state, const char *model_id,
 					      const char *message, struct err *);
+/* Waits again, from its beginning; cancelled when that was asked for meanwhile. */
+MUST_CHECK enum err_code reco_db_training_back(struct pg *, const struct training_row *, struct err *);
+/* Those whose job was lost have failed when it is the third time, and are cancelled when that was asked for. */
+MUST_CHECK enum err_code reco_db_training_give_up(struct pg *, struct err *);
 /* Cancels what waits, and asks what runs to end. */
 MUST_CHECK enum err_code reco_db_training_cancel(struct pg *, const char *id, bool *found_r, struct err *);
-/* One is waiting or lost; and, one is due: nothing waits, and the last was more than so many hours ago. */
+/* One is waiting or lost; and, one is due: nothing waits, no canary is tried, the last was more than so many hours ago. */
 struct due_row {
 	bool waiting, due;
 };

@@ -120,4 +120,41 @@ enum err_code reco_db_report(struct pg *pg, struct arena *a, int32_t days, const
 	return pg_reads(pg, reads, 2, a, e);
 }
 
-const struct pg_stmt *const reco_db_serve_stmts[] = { &shown, &answers_put, &report, &report_days, NULL };
+/* ---- the canary ---- */
+
+static const struct pg_col canary_cols[] = {
+	PG_COL(canary_counts, shown), PG_COL(canary_counts, clicked), PG_COL(canary_counts, main_shown),
+	PG_COL(canary_counts, main_clicked),
+};
+/* Lists that no model has a part in say nothing of either; where one had nothing to say, that counts. An event may come with an older time of its page's clock. */
+static const struct pg_stmt canary_counts = {
+	.name = "canary_counts",
+	.sql = "WITH a AS (SELECT DISTINCT r.request_id, r.subject, r.model_version = $3 AS canary FROM reco.answer r"
+	       " WHERE r.ts >= to_timestamp($1::bigint / 1000.0) AND r.subject IS NOT NULL"
+	       " AND (r.variant, r.model_version) IN (('main', $2), ('canary', $3))"
+	       " AND r.type IN ('related', 'bought_together', 'also_viewed', 'personal')),"
+	       " s AS (SELECT a.canary, a.subject, bool_or(e.kind = 2) AS clicked FROM a JOIN reco.event e"
+	       " ON e.request_id = a.request_id WHERE e.kind IN (2, 3) AND e.source = 1"
+	       " AND e.ts >= to_timestamp($1::bigint / 1000.0) - interval '1 hour' GROUP BY 1, 2)"
+	       " SELECT count(*) FILTER (WHERE s.canary) AS shown, count(*) FILTER (WHERE s.canary AND s.clicked) AS clicked,"
+	       " count(*) FILTER (WHERE NOT s.canary) AS main_shown,"
+	       " count(*) FILTER (WHERE NOT s.canary AND s.clicked) AS main_clicked FROM s",
+	.col = canary_cols,
+	.ncol = 4,
+	.row_size = sizeof(struct canary_counts),
+	.flags = PG_REPLICA,
+};
+
+enum err_code reco_db_canary_counts(struct pg *pg, struct arena *a, int64_t since, const char *main_version,
+				    const char *canary_version, struct canary_counts *counts_r, struct err *e)
+{
+	struct canary_counts *row = NULL;
+
+	if (pg_one(pg, &canary_counts, PG_ARGS(P(since), P(main_version), P(canary_version)), a, &row, e))
+		return e->code;
+	*counts_r = *row;
+	return OK;
+}
+
+const struct pg_stmt *const reco_db_serve_stmts[] = { &shown,	    &answers_put, &report,
+						      &report_days, &canary_counts, NULL };

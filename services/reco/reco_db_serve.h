@@ -27,6 +27,16 @@ MUST_CHECK enum err_code reco_db_report(struct pg *, struct arena *, int32_t day
 					const char *version, struct report_row **rows_r, size_t *n_r,
 					struct report_day_row **days_r, size_t *n_days_r, struct err *);
 
+/*
+ * Of the visitors who are told apart and saw since an instant something that a model of the two chose: how many, and how
+ * many of them clicked it.
+ */
+struct canary_counts {
+	int64_t shown, clicked, main_shown, main_clicked;
+};
+MUST_CHECK enum err_code reco_db_canary_counts(struct pg *, struct arena *, int64_t since, const char *main_version,
+					       const char *canary_version, struct canary_counts *counts_r, struct err *);
+
 extern const struct pg_stmt *const reco_db_serve_stmts[];
 
 #endif

@@ -232,7 +232,7 @@ UNUSED static int open_world(void **state)
 	random_bytes(&key, sizeof(key));
 	cursor_use_key(&key);
 	w.fx = pg_fixture_open("reco", reco_migrations);
-	w.conf = (struct reco_conf){ .consent = "opt_out", .keep_months = 25, .visitor_events = 1000 };
+	w.conf = (struct reco_conf){ .consent = "opt_out", .keep_months = 25, .visitor_events = 1000, .train_events = 5000000 };
 	w.svc = (struct reco_svc){ .conf = &w.conf, .pool = pg_fixture_pool(w.fx, reco_stmts, 4), .visitors = visitors_new(),
 				   .serve = serve_new() };
 	w.h = (struct handlers){ reco_services, w.svc.pool, &w.svc };

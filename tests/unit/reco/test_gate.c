@@ -67,7 +67,7 @@ static struct gate_result judged(const struct bundle *b, const struct bundle *de
 {
 	struct gate_result r;
 
-	gate_judge(a, &past, CUT, b, deployed, 3, &r);
+	gate_judge(a, &past, CUT, b, deployed, 3, NULL, &r);
 	return r;
 }
 
@@ -127,7 +127,7 @@ static void test_too_few_people(void **state)
 	(void)state;
 	while (few.act[few.n - 1].ts > CUT + DAY / 100)
 		few.n--;
-	gate_judge(a, &few, CUT, &b, NULL, 3, &r);
+	gate_judge(a, &few, CUT, &b, NULL, 3, NULL, &r);
 	assert_false(r.passed);
 	assert_false(r.enough);
 	assert_string_equal(r.why, "enough people");
