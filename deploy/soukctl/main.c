@@ -11,7 +11,9 @@ static const struct command {
 	{ "keys", ctl_keys, "keys init --dir DIR               makes the missing key files; existing ones stay" },
 	{ "import", ctl_import, "import --url URL --email E FILE   a vendor's bulk import, with a progress bar" },
 	{ "reco", ctl_reco, "reco import --url URL --email E FILE   orders and visits from before, with a progress bar\n"
-			  "  reco report --url URL --email E        what recommendations brought, with a plot" },
+			  "  reco report --url URL --email E        what recommendations brought, with a plot\n"
+			  "  reco status|models|train|cancel|approve|reject|deploy|rollback --url URL --email E\n"
+			  "                                      the models of recommendations" },
 	{ "search", ctl_search, "search reindex --url URL --email E     rebuilds the search index, with a progress bar" },
 };
 

@@ -1,4 +1,4 @@
-/* soukctl reco import: a file of orders and visits from before, sent in pieces; sent again, it counts once. */
+/* soukctl reco, and its import: a file of orders and visits from before, sent in pieces; sent again, it counts once. */
 #include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -39,7 +39,7 @@ static int usage(void)
 {
 	fprintf(stderr,
 		"usage: soukctl reco import --url URL --email EMAIL [options] FILE\n"
-		"       soukctl reco report --url URL --email EMAIL [options]\n"
+		"       soukctl reco report|status|models|train|cancel|approve|reject|deploy|rollback …\n"
 		"  --source NAME            where the history is from; default: the file's name\n"
 		"  --format csv|tsv|jsonl   default: by the file's name\n"
 		"  --type TYPE              of rows that name none: purchase (default), view, click, add_to_cart, rating\n"
@@ -334,7 +334,9 @@ int ctl_reco(int argc, char **argv)
 
 	if (argc > 1 && strcmp(argv[1], "report") == 0)
 		return ctl_reco_report(argc, argv);
-	if (argc < 2 || strcmp(argv[1], "import") != 0)
+	if (argc > 1 && strcmp(argv[1], "import") != 0)
+		return ctl_reco_models(argc, argv);
+	if (argc < 2)
 		return usage();
 	optind = 2;
 	for (int c; (c = getopt_long(argc, argv, "", options, NULL)) != -1;) {

@@ -106,8 +106,9 @@ struct wanted {
 	const char *url, *email, *days, *placement, *variant;
 };
 
-static int fetch(struct ctl_session *s, const struct wanted *w)
+static int fetch(struct ctl_session *s, void *arg)
 {
+	const struct wanted *w = arg;
 	const char *const headers[] = { s->bearer, NULL };
 	struct buf path, out;
 	const char *text;
@@ -126,23 +127,6 @@ static int fetch(struct ctl_session *s, const struct wanted *w)
 		fputs(buf_cstr(&out), stdout);
 	buf_free(&out);
 	buf_free(&path);
-	return rc;
-}
-
-static int run(const struct wanted *w)
-{
-	const struct httpc_conf conf = { .max_handles = 1, .queue = 1, .breaker_failures = 1000, .breaker_open_ms = 1 };
-	struct ctl_session s = { .url = w->url, .arena = arena_new("soukctl", 4 * CTL_REPLY_MAX) };
-	struct err e = { 0 };
-	int rc = httpc_open(&conf, &s.http, &e) ? ctl_complain(w->url, e.msg) : 0;
-
-	if (!rc)
-		rc = ctl_sign_in(&s, w->email, "admin", NULL);
-	if (!rc)
-		rc = fetch(&s, w);
-	explicit_bzero(s.bearer, sizeof(s.bearer));
-	httpc_close(s.http);
-	arena_free(s.arena);
 	return rc;
 }
 
@@ -166,5 +150,5 @@ int ctl_reco_report(int argc, char **argv)
 		default: return usage();
 		}
 	}
-	return optind != argc || !w.url || !w.email ? usage() : run(&w);
+	return optind != argc || !w.url || !w.email ? usage() : ctl_admin(w.url, w.email, fetch, &w);
 }

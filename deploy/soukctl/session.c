@@ -162,6 +162,23 @@ int ctl_sign_in(struct ctl_session *s, const char *email, const char *audience, 
 	return 0;
 }
 
+int ctl_admin(const char *url, const char *email, int (*fn)(struct ctl_session *, void *arg), void *arg)
+{
+	const struct httpc_conf conf = { .max_handles = 1, .queue = 1, .breaker_failures = 1000, .breaker_open_ms = 1 };
+	struct ctl_session s = { .url = url, .arena = arena_new("soukctl", 4 * CTL_REPLY_MAX) };
+	struct err e = { 0 };
+	int rc = httpc_open(&conf, &s.http, &e) ? ctl_complain(url, e.msg) : 0;
+
+	if (!rc)
+		rc = ctl_sign_in(&s, email, "admin", NULL);
+	if (!rc)
+		rc = fn(&s, arg);
+	explicit_bzero(s.bearer, sizeof(s.bearer));
+	httpc_close(s.http);
+	arena_free(s.arena);
+	return rc;
+}
+
 void ctl_bar(int64_t percent, const char *state, int64_t rows)
 {
 	enum { WIDTH = 40 };
@@ -171,6 +188,8 @@ void ctl_bar(int64_t percent, const char *state, int64_t rows)
 	for (int i = 0; i < WIDTH; i++)
 		cells[i] = i < percent * WIDTH / 100 ? '#' : '.';
 	cells[WIDTH] = '\0';
-	fprintf(stderr, "\r[%s] %3lld %% %-10s %lld rows ", cells, (long long)percent, state, (long long)rows);
+	fprintf(stderr, "\r[%s] %3lld %% %-10s ", cells, (long long)percent, state);
+	if (rows >= 0)
+		fprintf(stderr, "%lld rows ", (long long)rows);
 	fflush(stderr);
 }

@@ -26,7 +26,9 @@ int ctl_request(struct ctl_session *, const char *method, const char *path, cons
 		struct pg_bytes body, int64_t timeout_ms, const char **text_r);
 /* Appends ?key=value or &key=value, escaped; NULL appends nothing. */
 void ctl_query_add(struct buf *, const char *key, const char *value);
-/* Draws over the line of stderr. */
+/* Signs in as an administrator, runs fn, forgets the token; returns the exit code. */
+int ctl_admin(const char *url, const char *email, int (*fn)(struct ctl_session *, void *arg), void *arg);
+/* Draws over the line of stderr; rows below 0 are not named. */
 void ctl_bar(int64_t percent, const char *state, int64_t rows);
 
 #endif

@@ -11,8 +11,9 @@
 
 int ctl_keys(int argc, char **argv);   /* keys init [--dir DIR] */
 int ctl_import(int argc, char **argv); /* import [options] FILE */
-int ctl_reco(int argc, char **argv);   /* reco import [options] FILE; reco report [options] */
+int ctl_reco(int argc, char **argv);   /* reco import [options] FILE; reco report; reco status and what else models need */
 int ctl_reco_report(int argc, char **argv);
+int ctl_reco_models(int argc, char **argv);
 int ctl_search(int argc, char **argv); /* search reindex|status [options] */
 
 /*
@@ -24,6 +25,10 @@ bool reco_next_field(const char **at, const char *end, char sep, char *out, size
 /* The answer of GET /api/admin/reco/report as a table and a plot; false when it is not one. */
 struct buf;
 bool reco_report_text(const char *json, struct buf *out);
+/* The same for the answers of GET /api/admin/reco/models, …/models/{id} and …/status. */
+bool reco_models_text(const char *json, struct buf *out);
+bool reco_model_text(const char *json, struct buf *out);
+bool reco_status_text(const char *json, struct buf *out);
 
 /*
  * The value of a key at the top level of a JSON object (or, with a dot, one level below: "error.message"). Strings are
