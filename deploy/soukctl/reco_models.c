@@ -138,7 +138,7 @@ bool reco_model_text(const char *json, struct buf *out)
 	char *params, from[20], to[20];
 
 	if (good) {
-		params = json_dumps(json_object_get(m, "params"), JSON_COMPACT | JSON_SORT_KEYS);
+		params = json_dumps(json_object_get(m, "params"), JSON_COMPACT | JSON_SORT_KEYS | JSON_REAL_PRECISION(6));
 		buf_fmt(out, "%s is %s, version %s\n", text_of(m, "id"), text_of(m, "state"), text_of(m, "version"));
 		buf_fmt(out, "%lld events from %s to %s, %lld bytes, %s\n", count_of(m, "data_rows"), minute(m, "data_from_at", from),
 			minute(m, "data_to_at", to), count_of(m, "size_bytes"), params ? params : "{}");
