@@ -271,6 +271,8 @@ static void request_body(struct doc *d, const struct compiled_route *c)
 	str(d, "}}");
 }
 
+static const int refusals[] = { 202, 400, 401, 403, 404, 409, 410, 412, 413, 422, 428, 429, 500, 503 };
+
 static void refusal(struct doc *d, int status)
 {
 	char name[8];
@@ -298,8 +300,10 @@ static void success(struct doc *d, const struct compiled_route *c)
 	if (status != 204 && !strcmp(r->rpc, "docs")) {
 		str(d, ",\"content\":{\"text/html\":{\"schema\":{\"type\":\"string\"}}}");
 	} else if (status != 204 && status != 302) {
-		str(d, ",\"content\":{\"application/json\":{\"schema\":");
-		if (!strcmp(r->service, "gateway"))
+		buf_fmt(d->b, ",\"content\":{\"%s\":{\"schema\":", r->produces ? r->produces : "application/json");
+		if (r->produces)
+			str(d, "{\"type\":\"string\"}");
+		else if (!strcmp(r->service, "gateway"))
 			str(d, "{\"type\":\"object\",\"additionalProperties\":true}");
 		else
 			refer(d, r->out);
@@ -310,35 +314,59 @@ static void success(struct doc *d, const struct compiled_route *c)
 		str(d, ",\"304\":{\"description\":\"Not Modified\"}");
 }
 
+/* Something named by the path, or a cart or order named by its token. */
+static bool names_something(const struct route *r)
+{
+	return strchr(r->path, '{') || has_field(r, "hdr_cart_token") || has_field(r, "hdr_order_token");
+}
+
+static bool among(const char *statuses, int status)
+{
+	char word[8];
+
+	snprintf(word, sizeof word, "%d", status);
+	return statuses && strstr(statuses, word);
+}
+
+/* Whether a route to a daemon may answer so. */
+static bool refuses(const struct route *r, int status)
+{
+	bool changes = strcmp(r->method, "GET") != 0;
+
+	switch (status) {
+	case 202:
+	case 410:
+		return false;
+	case 401:
+		return r->auth != AUTH_NONE || r->rate == RATE_AUTH;
+	case 403:
+		return r->auth >= AUTH_VENDOR || (r->flags & ROUTE_COOKIE);
+	case 404:
+		return names_something(r);
+	case 409:
+	case 413:
+	case 422:
+		return changes;
+	case 412:
+		return changes && has_field(r, "hdr_if_match");
+	case 428:
+		return r->flags & ROUTE_IF_MATCH;
+	default:
+		return true;
+	}
+}
+
 static void responses(struct doc *d, const struct compiled_route *c)
 {
 	const struct route *r = c->row;
-	bool own = !strcmp(r->service, "gateway"), changes = strcmp(r->method, "GET") != 0;
+	bool own = !strcmp(r->service, "gateway");
 
 	key(d, "responses");
 	buf_char(d->b, '{');
 	success(d, c);
-	if (!own) {
-		refusal(d, 400);
-		if (r->auth != AUTH_NONE)
-			refusal(d, 401);
-		if (r->auth >= AUTH_VENDOR || (r->flags & ROUTE_COOKIE))
-			refusal(d, 403);
-		if (strchr(r->path, '{'))
-			refusal(d, 404);
-		if (changes) {
-			refusal(d, 409);
-			if (has_field(r, "hdr_if_match"))
-				refusal(d, 412);
-			refusal(d, 413);
-			refusal(d, 422);
-		}
-		if (r->flags & ROUTE_IF_MATCH)
-			refusal(d, 428);
-		refusal(d, 429);
-		refusal(d, 500);
-	}
-	refusal(d, 503);
+	for (size_t i = 0; i < ARRAY_LEN(refusals); i++)
+		if (among(r->also, refusals[i]) || (own ? refusals[i] == 503 : refuses(r, refusals[i])))
+			refusal(d, refusals[i]);
 	buf_char(d->b, '}');
 }
 
@@ -489,18 +517,16 @@ static void error_schema(struct doc *d)
 
 static void shared_responses(struct doc *d)
 {
-	static const int all[] = { 400, 401, 403, 404, 409, 412, 413, 422, 428, 429, 500, 503 };
-
 	key(d, "responses");
 	buf_char(d->b, '{');
-	for (size_t i = 0; i < ARRAY_LEN(all); i++) {
+	for (size_t i = 0; i < ARRAY_LEN(refusals); i++) {
 		char name[8];
 
-		snprintf(name, sizeof name, "E%d", all[i]);
+		snprintf(name, sizeof name, "E%d", refusals[i]);
 		key(d, name);
 		buf_fmt(d->b, "{\"description\":\"%s\",\"headers\":{\"X-Request-Id\":{\"schema\":{\"type\":\"string\"}}",
-			status_text(all[i]));
-		if (all[i] == 429 || all[i] == 503)
+			status_text(refusals[i]));
+		if (refusals[i] == 429 || refusals[i] == 503)
 			str(d, ",\"Retry-After\":{\"schema\":{\"type\":\"integer\"}}");
 		str(d, "},\"content\":{\"application/json\":{\"schema\":{\"$ref\":\"#/components/schemas/Error\"}},"
 		       "\"application/problem+json\":{\"schema\":{\"$ref\":\"#/components/schemas/Problem\"}}}}");

@@ -20,7 +20,7 @@ const struct route catalog_routes[] = {
 	  .cache = CACHE_LISTING, .gens = "category:{category_id} categories", .tag = "categories",
 	  .doc = "One category by id or slug." },
 	{ "GET", "/api/products", "catalog", "ListProducts", IN(list_products_request), IN(list_products_reply), PUBLIC,
-	  .cache = CACHE_LISTING, .gens = "products", .tag = "products",
+	  .cache = CACHE_LISTING, .gens = "products", .also = "404", .tag = "products",
 	  .doc = "Published products, filtered and sorted; attr=name:value may be repeated." },
 	{ "GET", "/api/products/{product_id}", "catalog", "GetProduct", IN(get_product_request), IN(product), PUBLIC,
 	  .cache = CACHE_DETAIL, .gens = "product:{product_id} vendors", .tag = "products", .doc = "One product by id or slug." },

@@ -15,7 +15,8 @@
 const struct route checkout_routes[] = {
 	/* ---- buying ---- */
 	{ "GET", "/api/cart/estimate", "checkout", "EstimateCart", IN(estimate_request), IN(estimate_view), BUYER, READ,
-	  .tag = "cart", .doc = "What the cart would cost: discounts, shipping options, tax and total for a destination." },
+	  .also = "422", .tag = "cart",
+	  .doc = "What the cart would cost: discounts, shipping options, tax and total for a destination." },
 	{ "POST", "/api/checkout", "checkout", "StartCheckout", IN(start_checkout_request), IN(checkout_view), BUYER, WRITE,
 	  .flags = ROUTE_IDEM_REQUIRED | ROUTE_IF_MATCH, .status = 201, .required = "shipping_method expected_total",
 	  .timeout_ms = 9000, .tag = "checkout",
@@ -24,10 +25,10 @@ const struct route checkout_routes[] = {
 	  READ, .tag = "checkout", .doc = "One checkout; reason says why it ended." },
 	{ "PATCH", "/api/checkout/{checkout_id}", "checkout", "UpdateCheckout", IN(update_checkout_request),
 	  IN(checkout_view), BUYER, WRITE, .flags = ROUTE_IF_MATCH, .required = "expected_total", .timeout_ms = 9000,
-	  .tag = "checkout",
+	  .also = "410", .tag = "checkout",
 	  .doc = "Another address or way of shipping: the payment is cancelled, the cart frozen again, a new payment begun." },
 	{ "DELETE", "/api/checkout/{checkout_id}", "checkout", "CancelCheckout", IN(checkout_request), IN(checkout_view),
-	  BUYER, WRITE, .timeout_ms = 9000, .tag = "checkout",
+	  BUYER, WRITE, .timeout_ms = 9000, .also = "410", .tag = "checkout",
 	  .doc = "Gives the checkout up: the payment is cancelled, the stock released." },
 	{ "GET", "/api/checkout/{checkout_id}/shipping-options", "checkout", "ListShippingOptions", IN(checkout_request),
 	  IN(shipping_options_reply), BUYER, READ, .tag = "checkout", .doc = "Ways to ship to the checkout's address." },
@@ -35,7 +36,8 @@ const struct route checkout_routes[] = {
 	  .auth = AUTH_NONE, .rate = RATE_NONE, .flags = ROUTE_RAW | ROUTE_NO_IDEM, .raw_header = "Stripe-Signature",
 	  .max_body = 512 * 1024, .tag = "checkout", .doc = "Signed events of the payment provider." },
 	{ "POST", "/api/orders/confirm", "checkout", "ConfirmOrder", IN(confirm_order_request), IN(order), BUYER, WRITE,
-	  .flags = ROUTE_IDEM_REQUIRED, .required = "checkout_id", .timeout_ms = 9000, .tag = "orders",
+	  .flags = ROUTE_IDEM_REQUIRED, .required = "checkout_id", .timeout_ms = 9000, .also = "202 410",
+	  .tag = "orders",
 	  .doc = "Settles a paid checkout and answers its order; 202 while the payment's outcome is open." },
 	/* ---- orders ---- */
 	{ "GET", "/api/orders", "checkout", "ListOrders", IN(list_orders_request), IN(list_orders_reply), .auth = AUTH_USER,

@@ -16,9 +16,10 @@ const struct route platform_routes[] = {
 	  .doc = "The public keys of access tokens (RFC 7517)." },
 
 	{ "GET", "/media/{key}", "gateway", "media", &common__v1__media_request__descriptor, &common__v1__empty__descriptor,
-	  OWN, .status = 302, .doc = "A picture, where no CDN stands in front." },
+	  OWN, .status = 302, .also = "400 404", .doc = "A picture, where no CDN stands in front." },
 	{ "GET", "/media/{folder}/{key}", "gateway", "media", &common__v1__media_request__descriptor,
-	  &common__v1__empty__descriptor, OWN, .status = 302, .doc = "A picture, where no CDN stands in front." },
+	  &common__v1__empty__descriptor, OWN, .status = 302, .also = "400 404",
+	  .doc = "A picture, where no CDN stands in front." },
 
 	{ "GET", "/api/admin/services/{service}/health", "*", "Health", &common__v1__health_request__descriptor,
 	  &common__v1__health_reply__descriptor, NODE("admin.events"), .rate = RATE_READ, .flags = ROUTE_READ,

@@ -26,7 +26,7 @@ const struct route reco_routes[] = {
 	{ "GET", "/api/admin/reco/report", "reco", "GetReport", IN(report_request), IN(report_reply), ADMIN_READ,
 	  .doc = "What recommendations brought: impressions, clicks, additions to the cart, orders." },
 	{ "GET", "/api/admin/reco/report/plot", "reco", "GetReportPlot", IN(report_request), IN(plot_reply), ADMIN_READ,
-	  .doc = "The report as a picture (SVG)." },
+	  .produces = "image/svg+xml", .doc = "The report as a picture (SVG)." },
 	{ "GET", "/api/admin/reco/pins", "reco", "ListPins", IN(list_pins_request), IN(list_pins_reply), ADMIN_READ,
 	  .doc = "Products that are always shown at a place." },
 	{ "POST", "/api/admin/reco/pins", "reco", "CreatePin", IN(create_pin_request), IN(pin), ADMIN_WRITE, .status = 201,
