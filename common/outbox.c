@@ -63,11 +63,22 @@ static const struct pg_stmt prune_stmt = {
 	       " AND NOT EXISTS (SELECT 1 FROM ${schema}.outbox_consumer k WHERE k.seen_at > now() - interval '30 days'"
 	       "  AND (k.epoch, k.xid, k.pos) < (o.epoch, o.xid, o.pos)))",
 };
+static const struct pg_col behind_cols[] = { PG_COL(outbox_behind, rows), PG_COL(outbox_behind, oldest_ms) };
+static const struct pg_stmt behind_stmt = {
+	.name = "outbox_behind",
+	.sql = "SELECT coalesce(max(w.n), 0)::bigint AS rows,"
+	       " coalesce(max(extract(epoch FROM clock_timestamp() - w.first) * 1000), 0)::bigint AS oldest_ms"
+	       " FROM ${schema}.outbox_consumer k CROSS JOIN LATERAL (SELECT count(*) AS n, min(p.occurred_at) AS first"
+	       "  FROM (SELECT o.occurred_at FROM ${schema}.outbox o WHERE (o.epoch, o.xid, o.pos) > (k.epoch, k.xid, k.pos)"
+	       "   ORDER BY o.epoch, o.xid, o.pos LIMIT 10000) p) w"
+	       " WHERE k.seen_at > now() - interval '30 days'",
+	.col = behind_cols, .ncol = 2, .row_size = sizeof(struct outbox_behind),
+};
 static const struct pg_stmt epoch_stmt = {
 	.name = "outbox_epoch", .sql = "SELECT ${schema}.outbox_check_epoch()",
 };
 const struct pg_stmt *const outbox_stmts[] = { &put_stmt,   &fetch_stmt, &consumer_stmt,
-					       &prune_stmt, &epoch_stmt, NULL };
+					       &prune_stmt, &behind_stmt, &epoch_stmt, NULL };
 
 enum err_code outbox_put(struct pg *pg, const char *agg_type, const char *agg_id, int64_t agg_version,
 			 const char *type, const ProtobufCMessage *payload, struct err *e)
@@ -147,6 +158,16 @@ enum err_code outbox_consumer(struct pg *pg, const char *consumer, struct outbox
 enum err_code outbox_prune(struct pg *pg, int64_t *removed_r, struct err *e)
 {
 	return pg_exec(pg, &prune_stmt, PG_NONE, removed_r, e);
+}
+
+enum err_code outbox_behind(struct pg *pg, struct arena *a, struct outbox_behind *behind_r, struct err *e)
+{
+	struct outbox_behind *row = NULL;
+
+	if (pg_one(pg, &behind_stmt, PG_NONE, a, &row, e))
+		return e->code;
+	*behind_r = *row;
+	return OK;
 }
 
 enum err_code outbox_check_epoch(struct pg *pg, struct err *e)

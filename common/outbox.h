@@ -53,6 +53,15 @@ MUST_CHECK enum err_code outbox_consumer(struct pg *, const char *consumer, stru
  */
 MUST_CHECK enum err_code outbox_prune(struct pg *, int64_t *removed_r, struct err *);
 
+/*
+ * How far the slowest consumer seen within 30 days is behind: rows after its place (counted up to 10000) and the age of the
+ * first of them, ms. 0 and 0 when nobody waits for anything.
+ */
+struct outbox_behind {
+	int64_t rows, oldest_ms;
+};
+MUST_CHECK enum err_code outbox_behind(struct pg *, struct arena *, struct outbox_behind *behind_r, struct err *);
+
 /* From now on each commit with an event rings: topic = event type, changed id = "<agg_type>:<agg_id>". */
 struct doorbell;
 void outbox_ring_by(struct pg_pool *, struct doorbell *);

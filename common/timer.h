@@ -1,6 +1,7 @@
 /*
  * Periodic work of a daemon: one thread, the jobs one after another; a job guarded by a lease runs on one replica at a
- * time. The jobs of the mechanisms (sealing the audit log, pruning outbox and inbox, sweeping keys) run in every table, so that no
+ * time. The jobs of the mechanisms (sealing the audit log, pruning outbox and inbox, sweeping keys,
+ * measuring who is behind the outbox) run in every table, so that no
  * daemon forgets them; an empty table is fine.
  */
 #ifndef SOUK_TIMER_H

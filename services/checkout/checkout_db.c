@@ -182,6 +182,24 @@ enum err_code checkout_db_due(struct pg *pg, struct arena *a, int32_t limit, int
 	return pg_rows(pg, &due, PG_ARGS(P(limit), P(claim_ms)), a, rows_r, n_r, e);
 }
 
+static const struct pg_col unfinished_cols[] = {
+	PG_COL(unfinished_row, state), PG_COL(unfinished_row, n), PG_COL(unfinished_row, oldest_ms),
+};
+static const struct pg_stmt unfinished = {
+	.name = "checkout_unfinished",
+	.sql = "SELECT u.state, count(*) AS n,"
+	       " (extract(epoch FROM clock_timestamp() - min(u.begun_at)) * 1000)::bigint AS oldest_ms"
+	       " FROM (SELECT c.state, c.begun_at FROM checkout.checkout c WHERE c.due_minute IS NOT NULL"
+	       "  ORDER BY c.due_minute LIMIT 10000) u GROUP BY u.state LIMIT 64",
+	.col = unfinished_cols, .ncol = 3, .row_size = sizeof(struct unfinished_row),
+};
+
+enum err_code checkout_db_unfinished(struct pg *pg, struct arena *a, struct unfinished_row **rows_r, size_t *n_r,
+				     struct err *e)
+{
+	return pg_rows(pg, &unfinished, PG_NONE, a, rows_r, n_r, e);
+}
+
 /* ---- payment attempts ---- */
 
 static const struct pg_stmt attempt_put = {
@@ -355,5 +373,6 @@ enum err_code checkout_db_erase(struct pg *pg, const char *user_id, struct err *
 const struct pg_stmt *const checkout_db_stmts[] = {
 	&get,	     &live,	   &now,	&insert,     &save,	    &refreeze,	   &due,
 	&attempt_put, &attempt,	   &attempt_pi, &by_pi,	     &event_put,    &events_settled, &events_due, &event_done,
-	&event_later, &events_prune, &erase_checkouts, &erase_orders, NULL,
+	&event_later, &events_prune, &erase_checkouts, &erase_orders,
+	&unfinished, NULL,
 };

@@ -62,6 +62,14 @@ struct id_row {
 MUST_CHECK enum err_code checkout_db_due(struct pg *, struct arena *, int32_t limit, int32_t claim_ms,
 					 struct id_row **rows_r, size_t *n_r, struct err *);
 
+struct unfinished_row {
+	const char *state;
+	int64_t n, oldest_ms; /* since this attempt began */
+};
+/* Unfinished sagas by state, of the 10000 due first. */
+MUST_CHECK enum err_code checkout_db_unfinished(struct pg *, struct arena *, struct unfinished_row **rows_r, size_t *n_r,
+						struct err *);
+
 /* ---- payment attempts ---- */
 struct attempt_row {
 	const char *idem_key, *params;

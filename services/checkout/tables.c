@@ -12,6 +12,7 @@
 #include "services/checkout/refund_db.h"
 #include "services/checkout/report.h"
 #include "services/checkout/report_db.h"
+#include "services/checkout/saga_figures.h"
 
 const struct rpc_method *const checkout_tables[] = {
 	checkout_estimate_methods, checkout_start_methods,  checkout_read_methods,	   checkout_update_methods,
@@ -62,6 +63,7 @@ static enum err_code forget(void *arg, struct arena *a, struct err *e)
 
 const struct timer_job checkout_jobs[] = {
 	{ "forget_keys", 600000, true, forget },
+	{ "sagas", 5000, false, saga_figures },
 	{ "reports", 10000, true, checkout_reports },
 	{ 0 },
 };

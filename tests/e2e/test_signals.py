@@ -21,7 +21,8 @@ EVERY = ["souk_ready", "souk_process_pss_bytes", "souk_log_lines_dropped_total",
          "souk_rpc_client_requests_total"]
 DAEMON = ["souk_rpc_server_seconds_bucket", "souk_rpc_server_in_flight",
           "souk_pg_pool_wait_seconds_bucket", "souk_pg_tx_seconds_bucket", "souk_pg_statement_seconds_bucket",
-          "souk_pg_connections_in_use", "souk_job_seconds_bucket"]
+          "souk_pg_connections_in_use", "souk_job_seconds_bucket", "souk_outbox_pending_rows",
+          "souk_outbox_oldest_seconds"]
 OWN = {
     "gateway": ["souk_http_requests_total", "souk_http_request_seconds_bucket", "souk_gateway_cache_total",
                 "souk_gateway_shed_total"],
@@ -30,7 +31,8 @@ OWN = {
     "inventory": ["souk_rpc_server_requests_total", "souk_reserve_requests_total", "souk_reserve_batches_total",
                   "souk_inbox_lag_seconds"],
     "cart": ["souk_rpc_server_requests_total", "souk_inbox_lag_seconds"],
-    "checkout": ["souk_rpc_server_requests_total", "souk_checkout_pay_seconds_bucket", "souk_checkout_pay_unknown_total"],
+    "checkout": ["souk_rpc_server_requests_total", "souk_checkout_pay_seconds_bucket", "souk_checkout_pay_unknown_total",
+                 "souk_checkout_sagas", "souk_checkout_saga_oldest_seconds"],
     "notify": ["souk_notify_mails_total", "souk_notify_mails_waiting", "souk_inbox_lag_seconds", "souk_inbox_dead_letters",
                "souk_inbox_parked"],
 }

@@ -1,4 +1,6 @@
 /* Buying: the purchase and each of its unhappy ends, against the payment sandbox. */
+#include "common/metrics.h"
+#include "services/checkout/saga_figures.h"
 #include "tests/integration/checkout/world.h"
 
 static struct principal user;
@@ -418,6 +420,34 @@ static void expiry(void **state)
 	assert_int_equal(count("outbox WHERE type = 'checkout.expired' AND agg_id =", v->id), 1);
 }
 
+static int64_t told(const char *what, const char *of)
+{
+	return metric_value(metric_gauge(what, "", arena_printf(w.a, "state=\"%s\"", of)));
+}
+
+/* What waits is told by state, and forgotten when it no longer waits. */
+static void figures(void **state)
+{
+	int64_t before, others;
+	Checkout__V1__CheckoutView *v;
+
+	(void)state;
+	assert_int_equal(saga_figures(&w.svc, w.a, &w.e), OK);
+	before = told("souk_checkout_sagas", "payment_pending");
+	others = told("souk_checkout_sagas", "reserved");
+	v = start(&user, NULL);
+	pg_fixture_sql(w.fx, "UPDATE checkout.checkout SET begun_at = now() - interval '1 h' WHERE id = '%s'", v->id);
+	assert_int_equal(saga_figures(&w.svc, w.a, &w.e), OK);
+	assert_int_equal(told("souk_checkout_sagas", "payment_pending"), before + 1);
+	assert_int_equal(told("souk_checkout_sagas", "reserved"), others);
+	assert_in_range(told("souk_checkout_saga_oldest_seconds", "payment_pending"), 3600, 3900);
+	assert_int_equal(pay_with(v->payment->client_secret, "pm_card_visa"), 200);
+	assert_int_equal(confirm(&user, NULL, v->id, &(Checkout__V1__Order *){ NULL }), OK);
+	assert_int_equal(saga_figures(&w.svc, w.a, &w.e), OK);
+	assert_int_equal(told("souk_checkout_sagas", "payment_pending"), before);
+	assert_in_range(told("souk_checkout_saga_oldest_seconds", "payment_pending"), 0, 3599);
+}
+
 static void nothing_to_pay(void **state)
 {
 	Checkout__V1__CheckoutView *v = NULL;
@@ -446,7 +476,7 @@ int main(void)
 		TEST(many_starts),	  TEST(replaced),	   TEST(patched),	 TEST(patched_too_late),
 		TEST(patched_after_order), TEST(longest),
 
-		TEST(given_up),		  TEST(expiry),		   TEST(nothing_to_pay),
+		TEST(given_up),		  TEST(expiry),		   TEST(figures),	 TEST(nothing_to_pay),
 	};
 
 	user = who_user(USER);

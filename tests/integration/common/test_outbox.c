@@ -324,6 +324,38 @@ static void test_retention(void **state)
 	assert_int_equal(prune(), 5); /* given up: it rebuilds from the owner */
 }
 
+static struct outbox_behind behind(void)
+{
+	struct outbox_behind b = { -1, -1 };
+	struct err e = { 0 };
+	struct pg *pg = NULL;
+
+	assert_int_equal(pg_borrow(pool, 0, &pg, &e), OK);
+	assert_int_equal(outbox_behind(pg, a, &b, &e), OK);
+	pg_return(pg);
+	return b;
+}
+
+static void test_behind(void **state)
+{
+	struct outbox_cursor half, all;
+
+	(void)state;
+	publish("usr_1", "user.erased", 1, 10);
+	assert_int_equal(behind().rows, 0); /* nobody waits */
+	half = fetch(start, NULL, 4);
+	all = fetch(half, NULL, 100);
+	seen_by("quick", all);
+	assert_int_equal(behind().rows, 0);
+	assert_int_equal(behind().oldest_ms, 0);
+	pg_fixture_sql(fx, "UPDATE shop.outbox SET occurred_at = now() - interval '1 hour' WHERE agg_version = 5");
+	seen_by("slow", half);
+	assert_int_equal(behind().rows, 6);
+	assert_in_range(behind().oldest_ms, 3600000, 3900000);
+	pg_fixture_sql(fx, "UPDATE shop.outbox_consumer SET seen_at = now() - interval '31 days' WHERE consumer = 'slow'");
+	assert_int_equal(behind().rows, 0); /* given up */
+}
+
 /* What the Node service makes of it: the consumer is registered, large replies are cut and continued. */
 static void test_node_fetch(void **state)
 {
@@ -373,6 +405,7 @@ int main(void)
 		cmocka_unit_test_setup(test_outside_tx, empty),
 		cmocka_unit_test_setup(test_rings_after_commit, empty),
 		cmocka_unit_test_setup(test_retention, empty),
+		cmocka_unit_test_setup(test_behind, empty),
 		cmocka_unit_test_setup(test_node_fetch, empty),
 	};
 

@@ -7,6 +7,7 @@
 #include <cmocka.h>
 
 #include "common/log.h"
+#include "common/metrics.h"
 #include "common/timer.h"
 #include "common/timeutil.h"
 #include "support/pg_fixture.h"
@@ -123,6 +124,14 @@ static void test_mechanisms(void **state)
 	timers_kick(t, "souk.idem_sweep");
 	timers_kick(t, "souk.outbox_prune");
 	timers_kick(t, "souk.inbox_prune");
+	/* Who is behind is told without anybody's asking. */
+	pg_fixture_sql(fx, "INSERT INTO shop.outbox (epoch, event_id, agg_type, agg_id, agg_version, type, payload)"
+			   " SELECT c.epoch, 'evt_1', 'user', 'usr_1', 1, 'user.erased', '' FROM shop.cluster c");
+	pg_fixture_sql(fx, "INSERT INTO shop.outbox_consumer (consumer, epoch, xid, pos) VALUES ('slow', 0, '0', 0)");
+	start = mono_ms();
+	while (metric_value(metric_gauge("souk_outbox_pending_rows", "", NULL)) != 1 && mono_ms() < start + 30000)
+		sleep_ms(20);
+	assert_int_equal(metric_value(metric_gauge("souk_outbox_pending_rows", "", NULL)), 1);
 	timers_stop(t);
 }
 
