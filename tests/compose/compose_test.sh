@@ -156,8 +156,19 @@ free_port() {
 	/usr/bin/python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'
 }
 
+# A network that nothing else on this machine routes to, also not the leftovers of an engine that was killed.
+free_net() {
+	local n
+	for n in {240..254} {10..239}; do
+		# There as the kernel writes it: 172.31.n.0, last byte first.
+		grep -qi "\s00$(printf %02x "$n")1FAC\s" /proc/net/route || break
+	done
+	export SOUK_EDGE_NET=172.31.$n.0/24 SOUK_EDGE_ADDRESS=172.31.$n.10
+}
+
 set_up() {
 	local name
+	free_net
 	for name in HTTPS HTTP SANDBOX MAIL STORE; do
 		export "SOUK_${name}_PORT=$(free_port)"
 	done
