@@ -42,8 +42,8 @@ static const struct conf_key reco_keys[] = {
 	     " dropped"),
 	CONF(reco_conf, cache_s, "RECO_CACHE_S", "3600", 0, 86400, 0, "life of a cached answer, s; 0: none"),
 	CONF(reco_conf, retrain_h, "RECO_RETRAIN_H", "24", 0, 720, 0, "hours between trainings; 0: only when told to"),
-	CONF(reco_conf, train_events, "RECO_TRAIN_EVENTS", "5000000", 1000, 100000000, 0,
-	     "a training learns from the latest so many events; about 250 MiB of memory a million"),
+	CONF(reco_conf, train_events, "RECO_TRAIN_EVENTS", "3000000", 1000, 100000000, 0,
+	     "a training learns from the latest so many events; about 270 MiB of memory a million"),
 	CONF(reco_conf, canary_percent, "RECO_CANARY_PERCENT", "10", 0, 99, 0,
 	     "share of the visitors who get a routine retrain before the others; 0: everybody at once"),
 	CONF(reco_conf, canary_h, "RECO_CANARY_H", "6", 0, 720, 0,
@@ -120,32 +120,46 @@ static int serve(const struct reco_conf *conf)
 	return daemon_end();
 }
 
-static void *wait_stop(void *told)
+struct trainer {
+	struct reco_svc *svc;
+	atomic_bool told;
+	enum err_code code;
+	struct err err;
+};
+
+static void *work(void *arg)
 {
-	(void)daemon_wait_stop();
-	atomic_store((atomic_bool *)told, true);
+	struct trainer *t = arg;
+	bool done = false;
+
+	t->code = train_run(t->svc, &t->told, &done, &t->err);
+	if (!atomic_load(&t->told))
+		daemon_stop();
 	return NULL;
 }
 
-/* Beside the daemon, with a pool of its own and no port. */
+/*
+ * Beside the daemon, with a pool of its own and no port. The main thread is the one that waits for signals: the linear
+ * algebra has threads of its own, older than main and open to any signal that no other thread is waiting for.
+ */
 static int train(const struct reco_conf *conf)
 {
 	const struct pg_conf pg = { .dsn = conf->d.pg_dsn, .replica_dsn = conf->d.pg_replica_dsn, .pool = 2,
 				    .transaction_pooler = strcmp(conf->d.pg_pooler, "transaction") == 0,
 				    .app = "souk-reco-train", .schema = "reco" };
 	struct reco_svc svc = { .conf = conf };
-	struct err e = { 0 };
-	atomic_bool told = false;
-	pthread_t waits;
-	bool done = false;
+	struct trainer t = { .svc = &svc };
+	pthread_t worker;
 
-	if (pthread_create(&waits, NULL, wait_stop, &told) != 0)
+	if (pg_pool_open(&pg, reco_stmts, &svc.pool, &t.err))
+		return daemon_fail(&t.err);
+	if (pthread_create(&worker, NULL, work, &t) != 0)
 		abort();
-	pthread_detach(waits);
-	if (pg_pool_open(&pg, reco_stmts, &svc.pool, &e) || train_run(&svc, &told, &done, &e))
-		return daemon_fail(&e);
+	(void)daemon_wait_stop();
+	atomic_store(&t.told, true);
+	pthread_join(worker, NULL);
 	pg_pool_close(svc.pool);
-	return EXIT_SUCCESS;
+	return t.code ? daemon_fail(&t.err) : daemon_end();
 }
 
 int main(int argc, char **argv)

@@ -3,6 +3,7 @@
 #include "common/timeutil.h"
 
 #define PAGE 20000
+#define LATEST_STEP 250000
 #define MS(x) "coalesce((extract(epoch FROM " x ") * 1000)::bigint, 0)"
 #define AT(n) "to_timestamp(" n "::bigint / 1000.0)"
 #define SUBJECT "coalesce(v.user_id, v.session_id)"
@@ -58,21 +59,28 @@ static const struct pg_stmt latest = {
 	.flags = PG_REPLICA,
 };
 
+/* In steps, so that no statement takes long. */
 enum err_code reco_features_latest(struct pg_pool *pool, const struct reco_range *r, int32_t n, int64_t *from_r, struct err *e)
 {
 	struct arena *a = arena_new("latest", 1 << 20);
 	struct latest_row *row = NULL;
+	int64_t until = r->until;
 	struct pg *pg = NULL;
-	enum err_code code = pg_borrow_read(pool, mono_ms() + 30000, &pg, e);
 
-	if (!code) {
-		code = pg_one(pg, &latest, PG_ARGS(P(r->from), P(r->until), P(r->kinds), P(n)), a, &row, e);
+	while (n > 0 && until > r->from && !e->code) {
+		int32_t step = n < LATEST_STEP ? n : LATEST_STEP;
+
+		if (pg_borrow_read(pool, mono_ms() + 30000, &pg, e))
+			break;
+		if (pg_one(pg, &latest, PG_ARGS(P(r->from), P(until), P(r->kinds), P(step - 1)), a, &row, e) == OK)
+			until = row->ts;
 		pg_return(pg);
+		n -= step;
 	}
-	if (!code)
-		*from_r = row->ts;
+	if (!e->code)
+		*from_r = until;
 	arena_free(a);
-	return code;
+	return e->code;
 }
 
 static enum err_code page_of(struct pg_pool *pool, struct arena *a, const struct reco_range *r, int64_t after_ts,

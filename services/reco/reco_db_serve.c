@@ -122,15 +122,24 @@ enum err_code reco_db_report(struct pg *pg, struct arena *a, int32_t days, const
 
 /* ---- the canary ---- */
 
+#define CANARY_ANSWERS 300000
+
 static const struct pg_col canary_cols[] = {
 	PG_COL(canary_counts, shown), PG_COL(canary_counts, clicked), PG_COL(canary_counts, main_shown),
 	PG_COL(canary_counts, main_clicked),
 };
-/* Lists that no model has a part in say nothing of either; where one had nothing to say, that counts. An event may come with an older time of its page's clock. */
+/*
+ * A part of the visitors, the same of both models, when there are more answers than can be looked at in a second or two.
+ * Lists that no model has a part in say nothing of either; where one had nothing to say, that counts. An event may come
+ * with an older time of its page's clock.
+ */
 static const struct pg_stmt canary_counts = {
 	.name = "canary_counts",
-	.sql = "WITH a AS (SELECT DISTINCT r.request_id, r.subject, r.model_version = $3 AS canary FROM reco.answer r"
+	.sql = "WITH n AS (SELECT 1 + count(*) / $4::integer AS parts FROM reco.answer r"
+	       " WHERE r.ts >= to_timestamp($1::bigint / 1000.0)),"
+	       " a AS (SELECT DISTINCT r.request_id, r.subject, r.model_version = $3 AS canary FROM reco.answer r, n"
 	       " WHERE r.ts >= to_timestamp($1::bigint / 1000.0) AND r.subject IS NOT NULL"
+	       " AND (hashtext(r.subject) & 2147483647) % n.parts = 0"
 	       " AND (r.variant, r.model_version) IN (('main', $2), ('canary', $3))"
 	       " AND r.type IN ('related', 'bought_together', 'also_viewed', 'personal')),"
 	       " s AS (SELECT a.canary, a.subject, bool_or(e.kind = 2) AS clicked FROM a JOIN reco.event e"
@@ -150,7 +159,8 @@ enum err_code reco_db_canary_counts(struct pg *pg, struct arena *a, int64_t sinc
 {
 	struct canary_counts *row = NULL;
 
-	if (pg_one(pg, &canary_counts, PG_ARGS(P(since), P(main_version), P(canary_version)), a, &row, e))
+	if (pg_one(pg, &canary_counts, PG_ARGS(P(since), P(main_version), P(canary_version), P((int32_t)CANARY_ANSWERS)),
+		   a, &row, e))
 		return e->code;
 	*counts_r = *row;
 	return OK;

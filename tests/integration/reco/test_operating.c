@@ -49,6 +49,7 @@ static void test_stopped_and_taken_up(void **state)
 	(void)state;
 	queue("{\"neigbours\": 100}", E_INVALID);
 	queue("{\"ridge\": -1}", E_INVALID);
+	w.conf.train_events = 1000;
 	id = queue("{\"ridge\": 12}", OK);
 	run(&told);
 	assert_string_equal(TRAINING(id, "state"), "queued");
@@ -60,6 +61,9 @@ static void test_stopped_and_taken_up(void **state)
 	assert_string_equal(TRAINING(id, "attempt"), "2");
 	snprintf(main_model, sizeof(main_model), "%s", TRAINING(id, "model_id"));
 	assert_string_equal(pg_fixture_text(w.fx, "SELECT params ->> 'ridge' FROM reco.model WHERE id = '%s'", main_model), "12");
+	assert_in_range(COUNT("reco.event WHERE kind = 5"), 1100, 1500);
+	assert_in_range(pg_fixture_i64(w.fx, "SELECT data_rows FROM reco.model"), 999, 1001); /* an order's lines are of one time */
+	w.conf.train_events = 5000000;
 	(void)decide("ApproveModel", main_model, OK, NULL);
 	(void)decide("DeployModel", main_model, OK, NULL);
 }
