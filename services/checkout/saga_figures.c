@@ -13,10 +13,10 @@ static void tell(enum saga_st st, const struct figure *f)
 	char labels[64];
 
 	(void)metric_labels(labels, sizeof(labels), "state", saga_state_name(st), NULL);
-	metric_set(metric_gauge("souk_checkout_sagas", "Unfinished checkouts by state.", labels), (double)f->n);
+	metric_set(metric_gauge("souk_checkout_sagas", "Unfinished checkouts by state.", labels), (int32_t)f->n);
 	metric_set(metric_gauge("souk_checkout_saga_oldest_seconds", "Age of the oldest unfinished checkout by state.",
 				labels),
-		   (double)(f->oldest_ms / 1000));
+		   (int32_t)(f->oldest_ms / 1000));
 }
 
 enum err_code saga_figures(void *arg, struct arena *a, struct err *e)
