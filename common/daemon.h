@@ -2,11 +2,7 @@
  * What every daemon's main() has in common: flags, signals, readiness, the end.
  *
  *	enum daemon_mode mode = daemon_init("cart", argc, argv);
- *	if (conf_load(cart_keys, &conf, &e))	return daemon_fail(&e);
- *	if (mode == DAEMON_PRINT_CONFIG)	return conf_print(cart_keys, &conf), EXIT_SUCCESS;
- *	if (daemon_apply(&conf.d, &e))		return daemon_fail(&e);		log level, cursor key
- *	if (mode == DAEMON_HEALTH)		return rpc_health(&conf.d, "cart");
- *	if (mode == DAEMON_MIGRATE)		return migrate_run(…) ? daemon_fail(&e) : EXIT_SUCCESS;
+ *	if (service_begin(&def, mode, &conf, &status))	return status;		settings, and modes that do not serve
  *	…
  *	daemon_ready();
  *	daemon_wait_stop();

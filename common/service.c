@@ -2,6 +2,7 @@
 
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
@@ -12,6 +13,7 @@
 #include "common/lease.h"
 #include "common/log.h"
 #include "common/outbox.h"
+#include "common/rpc_server.h"
 
 #define WAIT_MS 200
 
@@ -55,9 +57,10 @@ static enum err_code wait_for_schema(const char *dsn, const char *name, const st
 	return code;
 }
 
-static enum err_code open_parts(const struct daemon_conf *conf, const char *name, const struct migration *own,
-				const struct pg_stmt *const *const *stmts, struct service *s, struct err *e)
+static enum err_code open_parts(const struct service_def *def, const struct daemon_conf *conf, struct service *s,
+				struct err *e)
 {
+	const char *name = def->name;
 	char app[64];
 	const struct pg_conf pg = {
 		.dsn = conf->pg_dsn, .replica_dsn = conf->pg_replica_dsn, .pool = conf->pg_pool, .app = app,
@@ -67,8 +70,8 @@ static enum err_code open_parts(const struct daemon_conf *conf, const char *name
 
 	(void)snprintf(app, sizeof(app), "souk-%s", name);
 	if (admin_start(conf->admin_listen, &s->admin, e) || rpc_keys_load(conf->keys_dir, name, &s->keys, e) ||
-	    keyring_load(conf->keys_dir, name, &s->ring, e) || wait_for_schema(conf->pg_dsn, name, own, e) ||
-	    pg_pool_open(&pg, stmts, &s->pool, e))
+	    keyring_load(conf->keys_dir, name, &s->ring, e) || wait_for_schema(conf->pg_dsn, name, def->migrations, e) ||
+	    pg_pool_open(&pg, def->stmts, &s->pool, e))
 		return e->code;
 	idem_seal_with(s->pool, s->ring);
 	if (lease_free_dead(s->pool, e)) { /* only hastens what time does anyway */
@@ -83,12 +86,12 @@ static enum err_code open_parts(const struct daemon_conf *conf, const char *name
 	return OK;
 }
 
-enum err_code service_open(const struct daemon_conf *conf, const char *name, const struct migration *own,
-			   const struct pg_stmt *const *const *stmts, struct service *s_r, struct err *e)
+enum err_code service_open(const struct service_def *def, const struct daemon_conf *conf, struct service *s_r,
+			   struct err *e)
 {
 	struct service s = { 0 };
 
-	if (open_parts(conf, name, own, stmts, &s, e)) {
+	if (open_parts(def, conf, &s, e)) {
 		service_close(&s);
 		return e->code;
 	}
@@ -115,9 +118,9 @@ static enum err_code connect_direct(const struct daemon_conf *conf, const char *
 	return OK;
 }
 
-enum err_code service_check(const struct daemon_conf *conf, const char *name, const struct migration *own,
-			    const struct pg_stmt *const *const *stmts, struct err *e)
+static enum err_code check(const struct service_def *def, const struct daemon_conf *conf, struct err *e)
 {
+	const char *name = def->name;
 	struct rpc_keys *keys = NULL;
 	struct keyring *ring = NULL;
 	struct pg *pg = NULL;
@@ -125,13 +128,38 @@ enum err_code service_check(const struct daemon_conf *conf, const char *name, co
 	if (rpc_keys_load(conf->keys_dir, name, &keys, e) == OK && keyring_load(conf->keys_dir, name, &ring, e) == OK &&
 	    connect_direct(conf, name, &pg, e) == OK) {
 		pg_use_schema(pg, name);
-		if (migrate_check(pg, name, own, e) == OK && pg_check_stmts(pg, stmts, e) == OK)
+		if (migrate_check(pg, name, def->migrations, e) == OK && pg_check_stmts(pg, def->stmts, e) == OK)
 			log_msg(LVL_INFO, "settings, keys, schema and statements are well", LF_S("daemon", name));
 	}
 	pg_disconnect(pg);
 	keyring_free(ring);
 	rpc_keys_free(keys);
 	return e->code;
+}
+
+bool service_begin(const struct service_def *def, int mode, void *conf, int *status_r)
+{
+	const struct daemon_conf *d = conf;
+	struct err e = { 0 };
+	bool done = true;
+
+	if (conf_load(def->keys, conf, &e)) {
+		*status_r = daemon_fail(&e);
+		return true;
+	}
+	*status_r = EXIT_SUCCESS;
+	if (mode == DAEMON_PRINT_CONFIG)
+		conf_print(def->keys, conf);
+	else if (daemon_apply(d, &e))
+		*status_r = daemon_fail(&e);
+	else if (mode == DAEMON_HEALTH)
+		*status_r = rpc_health(d, def->name);
+	else if ((mode == DAEMON_MIGRATE && migrate_run(daemon_migrate_dsn(d), def->name, def->migrations, &e)) ||
+		 (mode == DAEMON_CHECK && check(def, d, &e)))
+		*status_r = daemon_fail(&e);
+	else
+		done = mode == DAEMON_MIGRATE || mode == DAEMON_CHECK;
+	return done;
 }
 
 void service_close(struct service *s)

@@ -21,15 +21,27 @@ struct service {
 	struct keyring *ring; /* data keys of this daemon: sealed columns, stored replies */
 };
 
+/* A daemon, as its main() names it once. */
+struct service_def {
+	const char *name;
+	const struct conf_key *keys;
+	const struct migration *migrations; /* its own; those of common/ go before them */
+	const struct pg_stmt *const *const *stmts; /* as in pg_pool_open */
+};
+
+/*
+ * After daemon_init: reads the settings into conf, whose first member is a struct daemon_conf, and in a mode that does
+ * not serve (--print-config, --health, --migrate, --check) does what it asks. True: main() is done and returns *status_r
+ * (an error has been logged). False: serve, or do what a mode of the daemon's own asks.
+ * --check reads settings and key files, compares the schema, prepares every statement over the direct connection.
+ */
+MUST_CHECK bool service_begin(const struct service_def *def, int mode, void *conf, int *status_r);
 /*
  * Waits for PostgreSQL as long as it takes (until TERM: then E_UNAVAILABLE); a schema that does not fit is an error.
- * From here on every commit that put an event rings the doorbell. stmts as in pg_pool_open.
+ * From here on every commit that put an event rings the doorbell.
  */
-MUST_CHECK enum err_code service_open(const struct daemon_conf *conf, const char *name, const struct migration *own,
-				      const struct pg_stmt *const *const *stmts, struct service *s_r, struct err *e);
-/* --check: settings, key files, schema, and every statement prepared and described over the direct connection. */
-MUST_CHECK enum err_code service_check(const struct daemon_conf *conf, const char *name, const struct migration *own,
-				       const struct pg_stmt *const *const *stmts, struct err *e);
+MUST_CHECK enum err_code service_open(const struct service_def *def, const struct daemon_conf *conf, struct service *s_r,
+				      struct err *e);
 void service_close(struct service *s); /* after the rpc server, inbox and timers have stopped */
 
 #endif

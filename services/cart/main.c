@@ -29,6 +29,8 @@ static const struct conf_key cart_keys[] = {
 	CONF_END,
 };
 
+static const struct service_def def = { "cart", cart_keys, cart_migrations, cart_stmts };
+
 int main(int argc, char **argv)
 {
 	struct cart_conf conf = { 0 };
@@ -39,23 +41,12 @@ int main(int argc, char **argv)
 	struct inbox *inbox = NULL;
 	struct timers *timers = NULL;
 	struct err e = { 0 };
+	int status;
 	enum daemon_mode mode = daemon_init("cart", argc, argv);
 
-	if (conf_load(cart_keys, &conf, &e))
-		return daemon_fail(&e);
-	if (mode == DAEMON_PRINT_CONFIG)
-		return conf_print(cart_keys, &conf), EXIT_SUCCESS;
-	if (daemon_apply(&conf.d, &e))
-		return daemon_fail(&e);
-	if (mode == DAEMON_HEALTH)
-		return rpc_health(&conf.d, "cart");
-	if (mode == DAEMON_MIGRATE)
-		return migrate_run(daemon_migrate_dsn(&conf.d), "cart", cart_migrations, &e) ? daemon_fail(&e)
-												       : EXIT_SUCCESS;
-	if (mode == DAEMON_CHECK)
-		return service_check(&conf.d, "cart", cart_migrations, cart_stmts, &e) ? daemon_fail(&e)
-											     : EXIT_SUCCESS;
-	if (service_open(&conf.d, "cart", cart_migrations, cart_stmts, &base, &e))
+	if (service_begin(&def, mode, &conf, &status))
+		return status;
+	if (service_open(&def, &conf.d, &base, &e))
 		return daemon_fail(&e);
 	svc.pool = base.pool;
 	if (rpc_client_open("cart", "catalog", conf.catalog_url, conf.d.resolve_ms, base.keys, &svc.catalog, &e) ||

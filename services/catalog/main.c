@@ -55,6 +55,8 @@ static enum err_code open_peers(const struct catalog_conf *conf, const struct rp
 	return OK;
 }
 
+static const struct service_def def = { "catalog", catalog_keys, catalog_migrations, catalog_stmts };
+
 int main(int argc, char **argv)
 {
 	struct catalog_conf conf = { 0 };
@@ -65,23 +67,12 @@ int main(int argc, char **argv)
 	struct inbox *inbox = NULL;
 	struct timers *timers = NULL;
 	struct err e = { 0 };
+	int status;
 	enum daemon_mode mode = daemon_init("catalog", argc, argv);
 
-	if (conf_load(catalog_keys, &conf, &e))
-		return daemon_fail(&e);
-	if (mode == DAEMON_PRINT_CONFIG)
-		return conf_print(catalog_keys, &conf), EXIT_SUCCESS;
-	if (daemon_apply(&conf.d, &e))
-		return daemon_fail(&e);
-	if (mode == DAEMON_HEALTH)
-		return rpc_health(&conf.d, "catalog");
-	if (mode == DAEMON_MIGRATE)
-		return migrate_run(daemon_migrate_dsn(&conf.d), "catalog", catalog_migrations, &e) ? daemon_fail(&e)
-												   : EXIT_SUCCESS;
-	if (mode == DAEMON_CHECK)
-		return service_check(&conf.d, "catalog", catalog_migrations, catalog_stmts, &e) ? daemon_fail(&e)
-											 : EXIT_SUCCESS;
-	if (service_open(&conf.d, "catalog", catalog_migrations, catalog_stmts, &base, &e))
+	if (service_begin(&def, mode, &conf, &status))
+		return status;
+	if (service_open(&def, &conf.d, &base, &e))
 		return daemon_fail(&e);
 	svc.pool = base.pool;
 	svc.bell = base.bell;

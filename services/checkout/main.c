@@ -73,6 +73,8 @@ static enum err_code open_parts(struct checkout_svc *svc, struct err *e)
 	return OK;
 }
 
+static const struct service_def def = { "checkout", keys, checkout_migrations, checkout_stmts };
+
 int main(int argc, char **argv)
 {
 	struct checkout_conf conf = { 0 };
@@ -82,23 +84,12 @@ int main(int argc, char **argv)
 	struct inbox *inbox = NULL;
 	struct timers *timers = NULL;
 	struct err e = { 0 };
+	int status;
 	enum daemon_mode mode = daemon_init("checkout", argc, argv);
 
-	if (conf_load(keys, &conf, &e))
-		return daemon_fail(&e);
-	if (mode == DAEMON_PRINT_CONFIG)
-		return conf_print(keys, &conf), EXIT_SUCCESS;
-	if (daemon_apply(&conf.d, &e))
-		return daemon_fail(&e);
-	if (mode == DAEMON_HEALTH)
-		return rpc_health(&conf.d, "checkout");
-	if (mode == DAEMON_MIGRATE)
-		return migrate_run(daemon_migrate_dsn(&conf.d), "checkout", checkout_migrations, &e) ? daemon_fail(&e)
-												      : EXIT_SUCCESS;
-	if (mode == DAEMON_CHECK)
-		return service_check(&conf.d, "checkout", checkout_migrations, checkout_stmts, &e) ? daemon_fail(&e)
-												    : EXIT_SUCCESS;
-	if (service_open(&conf.d, "checkout", checkout_migrations, checkout_stmts, &base, &e))
+	if (service_begin(&def, mode, &conf, &status))
+		return status;
+	if (service_open(&def, &conf.d, &base, &e))
 		return daemon_fail(&e);
 	svc.pool = base.pool;
 	if (open_peers(&svc, base.keys, &e) || open_parts(&svc, &e))

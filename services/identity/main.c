@@ -51,6 +51,8 @@ static int bootstrap(const struct identity_conf *conf, struct service *s, struct
 	return code;
 }
 
+static const struct service_def def = { "identity", keys, identity_migrations, identity_stmts };
+
 int main(int argc, char **argv)
 {
 	struct identity_conf conf = { 0 };
@@ -61,25 +63,13 @@ int main(int argc, char **argv)
 	struct timers *timers;
 	struct inbox *inbox;
 	struct err e = { 0 };
+	int status, mode = daemon_init_modes("identity", argc, argv, modes);
 
-	int mode = daemon_init_modes("identity", argc, argv, modes);
-	if (conf_load(keys, &conf, &e))
-		return daemon_fail(&e);
-	if (mode == DAEMON_PRINT_CONFIG)
-		return conf_print(keys, &conf), EXIT_SUCCESS;
-	if (daemon_apply(&conf.d, &e))
-		return daemon_fail(&e);
-	if (mode == DAEMON_HEALTH)
-		return rpc_health(&conf.d, "identity");
-	if (mode == DAEMON_MIGRATE)
-		return migrate_run(daemon_migrate_dsn(&conf.d), "identity", identity_migrations, &e) ? daemon_fail(&e) :
-												       EXIT_SUCCESS;
-	if (mode == DAEMON_CHECK)
-		return service_check(&conf.d, "identity", identity_migrations, identity_stmts, &e) ? daemon_fail(&e) :
-												     EXIT_SUCCESS;
+	if (service_begin(&def, mode, &conf, &status))
+		return status;
 	if (mode == BOOTSTRAP) /* a serving process may have these ports */
 		conf.d.admin_listen = conf.d.bell_listen = "";
-	if (service_open(&conf.d, "identity", identity_migrations, identity_stmts, &s, &e))
+	if (service_open(&def, &conf.d, &s, &e))
 		return daemon_fail(&e);
 	if (mode == BOOTSTRAP)
 		return bootstrap(&conf, &s, &e);

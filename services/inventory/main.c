@@ -25,6 +25,8 @@ static const struct conf_key inventory_keys[] = {
 	CONF_END,
 };
 
+static const struct service_def def = { "inventory", inventory_keys, inventory_migrations, inventory_stmts };
+
 int main(int argc, char **argv)
 {
 	struct inventory_conf conf = { 0 };
@@ -35,23 +37,12 @@ int main(int argc, char **argv)
 	struct inbox *inbox = NULL;
 	struct timers *timers = NULL;
 	struct err e = { 0 };
+	int status;
 	enum daemon_mode mode = daemon_init("inventory", argc, argv);
 
-	if (conf_load(inventory_keys, &conf, &e))
-		return daemon_fail(&e);
-	if (mode == DAEMON_PRINT_CONFIG)
-		return conf_print(inventory_keys, &conf), EXIT_SUCCESS;
-	if (daemon_apply(&conf.d, &e))
-		return daemon_fail(&e);
-	if (mode == DAEMON_HEALTH)
-		return rpc_health(&conf.d, "inventory");
-	if (mode == DAEMON_MIGRATE)
-		return migrate_run(daemon_migrate_dsn(&conf.d), "inventory", inventory_migrations, &e) ? daemon_fail(&e)
-												       : EXIT_SUCCESS;
-	if (mode == DAEMON_CHECK)
-		return service_check(&conf.d, "inventory", inventory_migrations, inventory_stmts, &e) ? daemon_fail(&e)
-											     : EXIT_SUCCESS;
-	if (service_open(&conf.d, "inventory", inventory_migrations, inventory_stmts, &base, &e))
+	if (service_begin(&def, mode, &conf, &status))
+		return status;
+	if (service_open(&def, &conf.d, &base, &e))
 		return daemon_fail(&e);
 	svc.pool = base.pool;
 	svc.queue = reserve_queue_new(conf.combine_max);

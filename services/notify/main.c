@@ -96,6 +96,8 @@ static enum err_code open_outside(struct notify_svc *svc, struct err *e)
 	return OK;
 }
 
+static const struct service_def def = { "notify", notify_keys, notify_migrations, notify_stmts };
+
 int main(int argc, char **argv)
 {
 	struct notify_conf conf = { 0 };
@@ -108,22 +110,12 @@ int main(int argc, char **argv)
 	struct inbox *inbox = NULL;
 	struct timers *timers = NULL;
 	struct err e = { 0 };
+	int status;
 	enum daemon_mode mode = daemon_init("notify", argc, argv);
 
-	if (conf_load(notify_keys, &conf, &e))
-		return daemon_fail(&e);
-	if (mode == DAEMON_PRINT_CONFIG)
-		return conf_print(notify_keys, &conf), EXIT_SUCCESS;
-	if (daemon_apply(&conf.d, &e))
-		return daemon_fail(&e);
-	if (mode == DAEMON_HEALTH)
-		return rpc_health(&conf.d, "notify");
-	if (mode == DAEMON_MIGRATE)
-		return migrate_run(daemon_migrate_dsn(&conf.d), "notify", notify_migrations, &e) ? daemon_fail(&e)
-												 : EXIT_SUCCESS;
-	if (mode == DAEMON_CHECK)
-		return service_check(&conf.d, "notify", notify_migrations, notify_stmts, &e) ? daemon_fail(&e) : EXIT_SUCCESS;
-	if (open_outside(&svc, &e) || service_open(&conf.d, "notify", notify_migrations, notify_stmts, &base, &e))
+	if (service_begin(&def, mode, &conf, &status))
+		return status;
+	if (open_outside(&svc, &e) || service_open(&def, &conf.d, &base, &e))
 		return daemon_fail(&e);
 	svc.pool = base.pool;
 	if (open_peers(&svc, base.keys, &peers, &e))

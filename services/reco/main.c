@@ -74,6 +74,8 @@ static void close_peers(struct peers *p)
 	rpc_client_close(p->checkout);
 }
 
+static const struct service_def def = { "reco", reco_keys, reco_migrations, reco_stmts };
+
 static int serve(const struct reco_conf *conf)
 {
 	struct reco_svc svc = { .conf = conf };
@@ -84,7 +86,7 @@ static int serve(const struct reco_conf *conf)
 	struct timers *timers = NULL;
 	struct err e = { 0 };
 
-	if (service_open(&conf->d, "reco", reco_migrations, reco_stmts, &base, &e))
+	if (service_open(&def, &conf->d, &base, &e))
 		return daemon_fail(&e);
 	svc.pool = base.pool;
 	svc.visitors = visitors_new();
@@ -165,21 +167,10 @@ static int train(const struct reco_conf *conf)
 int main(int argc, char **argv)
 {
 	struct reco_conf conf = { 0 };
-	struct err e = { 0 };
-	int mode = daemon_init_modes("reco", argc, argv, modes);
+	int status, mode = daemon_init_modes("reco", argc, argv, modes);
 
-	if (conf_load(reco_keys, &conf, &e))
-		return daemon_fail(&e);
-	if (mode == DAEMON_PRINT_CONFIG)
-		return conf_print(reco_keys, &conf), EXIT_SUCCESS;
-	if (daemon_apply(&conf.d, &e))
-		return daemon_fail(&e);
-	if (mode == DAEMON_HEALTH)
-		return rpc_health(&conf.d, "reco");
-	if (mode == DAEMON_MIGRATE)
-		return migrate_run(daemon_migrate_dsn(&conf.d), "reco", reco_migrations, &e) ? daemon_fail(&e) : EXIT_SUCCESS;
-	if (mode == DAEMON_CHECK)
-		return service_check(&conf.d, "reco", reco_migrations, reco_stmts, &e) ? daemon_fail(&e) : EXIT_SUCCESS;
+	if (service_begin(&def, mode, &conf, &status))
+		return status;
 	if (mode == TRAIN)
 		return train(&conf);
 	return serve(&conf);

@@ -72,6 +72,8 @@ static enum err_code open_engine(const struct search_conf *conf, struct engine_o
 	return strcmp(conf->engine, "opensearch") == 0 ? engine_os_open(&os, os_r, e) : OK;
 }
 
+static const struct service_def def = { "search", search_keys, search_migrations, search_stmts };
+
 int main(int argc, char **argv)
 {
 	struct search_conf conf = { 0 };
@@ -82,23 +84,12 @@ int main(int argc, char **argv)
 	struct inbox *inbox = NULL;
 	struct timers *timers = NULL;
 	struct err e = { 0 };
+	int status;
 	enum daemon_mode mode = daemon_init("search", argc, argv);
 
-	if (conf_load(search_keys, &conf, &e))
-		return daemon_fail(&e);
-	if (mode == DAEMON_PRINT_CONFIG)
-		return conf_print(search_keys, &conf), EXIT_SUCCESS;
-	if (daemon_apply(&conf.d, &e))
-		return daemon_fail(&e);
-	if (mode == DAEMON_HEALTH)
-		return rpc_health(&conf.d, "search");
-	if (mode == DAEMON_MIGRATE)
-		return migrate_run(daemon_migrate_dsn(&conf.d), "search", search_migrations, &e) ? daemon_fail(&e)
-												 : EXIT_SUCCESS;
-	if (mode == DAEMON_CHECK)
-		return service_check(&conf.d, "search", search_migrations, search_stmts, &e) ? daemon_fail(&e)
-											      : EXIT_SUCCESS;
-	if (service_open(&conf.d, "search", search_migrations, search_stmts, &base, &e))
+	if (service_begin(&def, mode, &conf, &status))
+		return status;
+	if (service_open(&def, &conf.d, &base, &e))
 		return daemon_fail(&e);
 	svc.pool = base.pool;
 	svc.dict = dict_new();
