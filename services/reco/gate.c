@@ -190,10 +190,36 @@ static void note(struct gate_result *r, const char *name, bool passed, double va
 		r->why = name;
 }
 
+/* Steps of this length through n people meet each once, near the golden section: early and late ones alike. */
+static int64_t stride(int64_t n)
+{
+	int64_t step = n * 5 / 8;
+
+	for (; step > 1; step++) {
+		int64_t a = n, b = step;
+
+		while (b) {
+			int64_t rest = a % b;
+
+			a = b;
+			b = rest;
+		}
+		if (a == 1)
+			break;
+	}
+	return step > 0 ? step : 1;
+}
+
+static bool goes_on(const struct asked *q, int64_t met, const struct gate_result *r)
+{
+	return met < q->past->people && r->people < GATE_MAX_PEOPLE && !(q->stop && atomic_load(q->stop));
+}
+
 static void compare(struct asked *q, const struct bundle *candidate, const struct bundle *deployed, uint64_t seed,
 		    struct gate_result *r)
 {
 	size_t people = (size_t)q->past->people, n_best;
+	int64_t step = stride(q->past->people);
 	struct scores mine = { arena_array(q->a, people + 1, 8), arena_array(q->a, people + 1, 8) },
 		      pop = { arena_array(q->a, people + 1, 8), arena_array(q->a, people + 1, 8) },
 		      old = { arena_array(q->a, people + 1, 8), arena_array(q->a, people + 1, 8) };
@@ -205,8 +231,8 @@ static void compare(struct asked *q, const struct bundle *candidate, const struc
 	size_t known = 0, all = 0;
 
 	n_best = rank_top(sold, q->past->items, 0, best, (size_t)q->past->items);
-	for (int32_t u = 0; u < q->past->people && !(q->stop && atomic_load(q->stop)); u++) {
-		int32_t *wanted = arena_array(scratch, (size_t)(q->from[u + 1] - q->from[u]) + 1, sizeof(*wanted));
+	for (int64_t met = 0, at = 0; goes_on(q, met, r); met++, at = (at + step) % q->past->people) {
+		int32_t u = (int32_t)at, *wanted = arena_array(scratch, (size_t)(q->from[u + 1] - q->from[u]) + 1, sizeof(*wanted));
 		size_t n = wanted_by(q, u, wanted), n_list, n_pop;
 		struct ranked list[GATE_AT], popular[GATE_AT];
 		struct metric m;

@@ -11,7 +11,7 @@
 #include "services/reco/metric.h"
 #include "services/reco/past.h"
 
-enum { GATE_AT = 20, GATE_MIN_PEOPLE = 30, GATE_CHECKS = 8 };
+enum { GATE_AT = 20, GATE_MIN_PEOPLE = 30, GATE_MAX_PEOPLE = 20000, GATE_CHECKS = 8 };
 
 struct gate_check {
 	const char *name; /* "dated", "not past the cut", "known items", "enough people", "better than popular", … */
@@ -22,7 +22,7 @@ struct gate_result {
 	bool passed;	   /* every check */
 	bool enough;	   /* people to say anything at all; without, a person decides */
 	const char *why;   /* the first check that failed; NULL */
-	size_t people;	   /* asked */
+	size_t people;	   /* asked: everybody who wanted something, or GATE_MAX_PEOPLE of them */
 	double recall, ndcg, popular_recall, popular_ndcg, deployed_ndcg; /* at GATE_AT; deployed -1: none to compare */
 	struct interval over_popular, over_deployed; /* of the differences in NDCG, person by person */
 	struct gate_check check[GATE_CHECKS];

@@ -103,6 +103,8 @@ static enum err_code reco_list_models(struct call *c, const Reco__V1__ListModels
 	if (call_perm(c, PERM))
 		return c->err.code;
 	check_range(&c->err, "limit", limit, 1, 100);
+	if (in->state)
+		check_oneof(&c->err, "state", in->state, "trained|evaluated|approved|deployed|retired|rejected");
 	if (c->err.n_details)
 		return err_set(&c->err, E_INVALID, "common.invalid_input", "models");
 	if (cursor_read(c->arena, in->cursor, filter, "t", &cur, &c->err) || call_pg(c, &pg))

@@ -373,7 +373,8 @@ static enum err_code look(struct asking *q, struct pg *pg, size_t m, const struc
 		ids[i] = q->list[i].id;
 	for (size_t i = 0; i < n_pins; i++)
 		ids[m + i] = pins[i].product_id;
-	if ((q->user_id && reco_features_in_cart(pg, c->arena, q->user_id, &cart, &n_cart, &c->err)) ||
+	/* Also of who wants no profile: what he has is not offered to him. */
+	if ((c->who.kind == WHO_USER && reco_features_in_cart(pg, c->arena, c->who.user_id, &cart, &n_cart, &c->err)) ||
 	    reco_db_shown(pg, c->arena, ids, m + n_pins, &rows, &n_rows, &c->err))
 		return c->err.code;
 	for (size_t i = 0; i < m + n_pins; i++) {

@@ -1,5 +1,6 @@
 #include "services/reco/serve.h"
 
+#include <cblas.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -34,6 +35,7 @@ struct serve *serve_new(void)
 	if (!s)
 		abort();
 	pthread_mutex_init(&s->lock, NULL);
+	openblas_set_num_threads(1); /* requests are the parallel part: its own threads would only wait for each other */
 	return s;
 }
 

@@ -147,11 +147,20 @@ static void test_withheld_and_pins(void **state)
 {
 	const struct principal admin = who_admin(admin_perm), buyer = who_user("usr_2"), nobody = who_nobody;
 	Reco__V1__CreatePinRequest pin = RECO__V1__CREATE_PIN_REQUEST__INIT;
+	Events__V1__CartChanged cart = EVENTS__V1__CART_CHANGED__INIT;
+	char *in_cart[] = { (char *)"var_0_5" };
 	Reco__V1__RecommendReply *r;
 
 	(void)state;
 	assert_false(ask(&buyer, "personal", NULL, NULL)->fallback);
 	consent("usr_2", false);
+	cart.cart_id = (char *)"crt_2";
+	cart.user_id = (char *)"usr_2";
+	cart.variant_ids = in_cart;
+	cart.n_variant_ids = 1;
+	assert_true(has(ask(&buyer, "related", "prd_x1", NULL), "prd_x5"));
+	tell("cart.changed", &cart.base);
+	assert_false(has(ask(&buyer, "related", "prd_x1", NULL), "prd_x5")); /* a profile or not */
 	assert_true(ask(&buyer, "personal", NULL, NULL)->fallback);
 	assert_int_equal(ask(&buyer, "buy_again", NULL, NULL)->n_data, 0);
 	pin.placement = (char *)"home";
