@@ -1,15 +1,18 @@
 #!/bin/sh
-# Makes what must not be in the repository, once: each reader's files in a volume of its own. What exists stays.
+# Makes what must not be in the repository, once, and deals it out: each reader's files in a volume of its own. What exists
+# stays; what is changed in /init/app is dealt out anew.
 #
-#	/init/app	keys/ (soukctl keys init), a DSN per daemon, the provider's and the store's keys
+#	/init/app	the originals: keys/ (soukctl keys init), a DSN per daemon, the provider's and the store's keys
+#	/init/NAME	copies of what the program NAME reads, and nothing else
 #	/init/pg	the superuser's password, passwords.sql of the roles
 #	/init/pooler	PgBouncer's user list
 #	/init/edge	certificate and key of the edge, self-signed
 set -eu
 umask 022
-app=/init/app pg=/init/pg pooler=/init/pooler edge=/init/edge
+init=${INIT_DIR:-/init}
+app=$init/app pg=$init/pg pooler=$init/pooler edge=$init/edge
 
-random() { od -An -N24 -tx1 /dev/urandom | tr -d ' \n'; }
+random() { od -An -N"${1:-24}" -tx1 /dev/urandom | tr -d ' \n'; }
 # once FILE TEXT…: a file is there as a whole or not at all
 once() {
 	file=$1
@@ -18,6 +21,37 @@ once() {
 	printf '%s' "$*" >"$file.new"
 	chmod 444 "$file.new"
 	mv "$file.new" "$file"
+}
+
+# deal READER FILE…: copies of these originals, under their own names or, as ORIGINAL=NAME, another; the reader has no others
+deal() {
+	to=$init/$1 names=
+	shift
+	mkdir -p -m 700 "$to" "$to/keys"
+	for file; do
+		name=${file#*=} file=${file%%=*}
+		names="$names $name"
+		cmp -s "$app/$file" "$to/$name" && continue
+		cp "$app/$file" "$to/$name.new"
+		chmod 400 "$to/$name.new"
+		mv -f "$to/$name.new" "$to/$name"
+	done
+	for file in "$to"/* "$to"/keys/*; do
+		case "$names " in
+		*" ${file#"$to/"} "*) ;;
+		*) [ -d "$file" ] || rm -f "$file" ;;
+		esac
+	done
+}
+# keys_of DAEMON FILE…: its data key, its pair keys and those of the daemons that call it, the cursor key that is its alone
+keys_of() {
+	d=$1
+	shift
+	once $app/keys/cursor-$d.key "$(random 32)"
+	for file in "$app"/keys/pair-$d-*.key "$app"/keys/pair-*-$d.key; do
+		set -- "$@" "keys/${file##*/}"
+	done
+	deal "${reader:-$d}" keys/cursor-$d.key=keys/cursor.key keys/data-$d.key $d.dsn "$@"
 }
 
 mkdir -p $app/keys
@@ -55,4 +89,30 @@ if [ ! -s $edge/tls.crt ]; then
 	mv $edge/tls.key.new $edge/tls.key
 	mv $edge/tls.crt.new $edge/tls.crt
 fi
+
+signing=
+for file in "$app"/keys/signing-*.pem; do
+	signing="$signing keys/${file##*/}"
+done
+for d in inventory cart search reco notify; do
+	keys_of $d
+done
+# Names without blanks, several of them.
+# shellcheck disable=SC2086
+keys_of identity keys/index.key $signing
+# It makes the first administrator, by identity's own program.
+# shellcheck disable=SC2086
+reader=demo keys_of identity keys/index.key $signing pay_publishable_key
+keys_of catalog store_access_key store_secret_key
+keys_of checkout keys/index.key pay_secret_key pay_publishable_key pay_webhook_secret
+set --
+for file in "$app"/keys/pair-gateway-*.key; do
+	set -- "$@" "keys/${file##*/}"
+done
+deal gateway "$@"
+once $app/unused unused
+deal migrate migrate.dsn unused keys/cursor.key
+deal sandbox pay_secret_key pay_publishable_key pay_webhook_secret
+deal load pay_publishable_key
+deal store store_access_key store_secret_key
 echo "secrets: there"

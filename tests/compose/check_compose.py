@@ -19,6 +19,9 @@ DAEMON_LIMIT = 64
 # No shell and no client in these images; Prometheus watches them instead. Jobs end, so nothing asks for their health.
 NO_PROBE = {"collector": "alert CollectorDown", "fluentbit": "alert FluentBitDown"}
 SECRET_NAME = re.compile(r"(PASSWORD|SECRET|_KEY|_DSN|TOKEN)$")
+# Who mounts a volume of secrets beside the job that fills them all: the one it is named for, and one-shot jobs of its program.
+READERS = {"app": set(), "pgsecrets": {"postgres", "roles"}, "pooler": {"pgbouncer"}, "edgesecrets": {"edge"},
+           "migrate-secrets": {"migrate", "migrate-reco"}}
 PROFILES = {"search-engine": {"opensearch"}, "observability": {"prometheus", "grafana", "collector", "traces", "fluentbit"},
             "load": {"load"}}
 
@@ -80,11 +83,21 @@ def rules(name, s, document):
         yield "limit of the architecture", mebibytes(s.get("mem_limit")) == LIMITS.get(name, DAEMON_LIMIT)
         waits = s.get("depends_on", {})
         yield "waits for the migrations", waits.get("migrate", {}).get("condition") == "service_completed_successfully"
-        yield "secrets read-only", "app:/run/souk:ro" in mounts
+        yield "its own secrets, read-only", f"{name}-secrets:/run/souk:ro" in mounts
+        foreign = [k for k in s.get("environment", {})
+                   if re.search(r"(_DSN|SECRET|_KEY|PASSWORD)S?(_FILE)?$", k) and not k.startswith(name.upper() + "_")]
+        yield f"settings of other programs' secrets {foreign}", not foreign
     for needed, how in (s.get("depends_on") or {}).items():
         target = document["services"][needed]
         wanted = "service_completed_successfully" if is_job(target) else "service_healthy"
         yield f"waits for {needed} by {wanted}", how.get("condition") == wanted
+
+
+def secret_mounts(services):
+    """Each volume that the secrets job fills, and who else mounts it."""
+    filled = {str(v).split(":")[0] for v in services["secrets"]["volumes"]}
+    return {volume: {name for name, s in services.items() if name != "secrets" and
+                     any(str(v).split(":")[0] == volume for v in s.get("volumes", []))} for volume in filled}
 
 
 def whole(document):
@@ -98,6 +111,9 @@ def whole(document):
     default = {n for n, s in services.items() if not s.get("profiles")}
     needed = {"postgres", "redis", "pgbouncer", "edge", "mail", "sandbox", "gateway", "secrets", "roles", "migrate", "demo"}
     yield "the default has all it needs", needed <= default
+    for volume, found in sorted(secret_mounts(services).items()):
+        readers = READERS.get(volume, {volume.removesuffix("-secrets")})
+        yield f"{volume} is read by {', '.join(sorted(readers)) or 'nobody'} alone (found: {sorted(found)})", found == readers
     used = {str(v).split(":")[0] for s in services.values() for v in s.get("volumes", []) if not str(v).startswith((".", "/"))}
     yield "every volume is declared and used", used == set(document["volumes"])
     yield "the pooler is in transaction mode", "\npool_mode = transaction\n" in read("deploy/pgbouncer/pgbouncer.ini")

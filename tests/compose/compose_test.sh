@@ -188,7 +188,7 @@ make_run_dir() {
 	local run=$work/run demo
 	mkdir -p "$run"
 	chmod 700 "$run"
-	"$docker" cp "$("${dc[@]}" ps -q cart | head -n1):/run/souk/keys" "$run/keys" >/dev/null 2>&1
+	"$docker" cp "$("${dc[@]}" ps -q identity | head -n1):/run/souk/keys" "$run/keys" >/dev/null 2>&1
 	printf '{"pay_publishable_key": "%s"}' "$key" >"$run/keys/local.json"
 	printf '{"ports": {"http": %s, "mail": %s, "sandbox": %s, "store": %s}}' "$SOUK_HTTP_PORT" "$SOUK_MAIL_PORT" \
 		"$SOUK_SANDBOX_PORT" "$SOUK_STORE_PORT" >"$run/ports.json"
@@ -244,7 +244,7 @@ do_e2e() {
 }
 
 do_harden() {
-	local id name bad
+	local id name bad seen=0
 	section "hardening, as the engine sees it"
 	for id in $("${dc[@]}" ps -q); do
 		name=$("$docker" inspect -f '{{index .Config.Labels "com.docker.compose.service"}}' "$id")
@@ -258,6 +258,21 @@ do_harden() {
 		fi
 	done
 	pass "containers looked at: $("${dc[@]}" ps -q | wc -l)"
+	for name in gateway $(git ls-files 'services/*/main.c' | cut -d/ -f2); do
+		for id in $("${dc[@]}" ps -q "$name"); do
+			bad=$("$docker" exec "$id" sh -c 'find /run/souk -type f' |
+				grep -vE "/(keys/(cursor|data-$name|pair-$name-[a-z]+|pair-[a-z]+-$name)\.key|$name\.dsn)$" |
+				sed 's|.*/||; s/^signing-.*/signing/' | sort | tr '\n' ' ')
+			case $name:$bad in
+			identity:"index.key signing " | "catalog:store_access_key store_secret_key ") ;;
+			"checkout:index.key pay_publishable_key pay_secret_key pay_webhook_secret " | gateway: | cart: | inventory:) ;;
+			search: | reco: | notify:) ;;
+			*) fail "$name sees another's secrets, or not its own: $bad" ;;
+			esac
+			seen=$((seen + 1))
+		done
+	done
+	((seen >= 9)) && pass "secrets looked at: of $seen daemons" || fail "secrets looked at: of $seen daemons"
 	bad=$("$docker" run --rm --entrypoint sh souk/platform:test -c 'ls /usr/bin/gcc /usr/bin/cc /usr/bin/clang /usr/bin/make /usr/bin/python3 2>/dev/null; find / -xdev -perm /6000 -path "*souk*" 2>/dev/null')
 	[[ -z $bad ]] && pass "no compiler in the platform image" || fail "in the platform image: $bad"
 }

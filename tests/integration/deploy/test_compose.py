@@ -38,6 +38,21 @@ class Compose(unittest.TestCase):
             bad = [what for what, holds in check_compose.rules("cart", service, document) if not holds]
             self.assertTrue(bad, key)
 
+    def test_the_check_sees_who_reads_whose_secrets(self):
+        document = yaml.safe_load(text("docker-compose.yml"))
+        services = document["services"]
+
+        def broken():
+            return [what for what, holds in check_compose.whole(document) if not holds] + \
+                [what for name in services for what, holds in check_compose.rules(name, services[name], document) if not holds]
+
+        self.assertEqual(broken(), [])
+        services["cart"]["volumes"].append("identity-secrets:/run/other:ro")
+        self.assertTrue(any("identity-secrets is read by" in what for what in broken()))
+        services["cart"]["volumes"].pop()
+        services["cart"]["environment"]["CHECKOUT_PAY_KEY_FILE"] = "/run/souk/pay_secret_key"
+        self.assertTrue(any("CHECKOUT_PAY_KEY_FILE" in what for what in broken()))
+
     def test_metrics_of_dashboards_and_alerts_exist(self):
         sources = "".join(text(os.path.relpath(p, ROOT)) for d in ("common", "gateway", "services/*")
                           for p in glob.glob(os.path.join(ROOT, d, "*.c")))
