@@ -480,7 +480,7 @@ enum err_code job_train(void *arg, struct arena *a, struct err *e)
 		return OK;
 	if (pg_tx(t.svc->pool, mono_ms() + TX_MS, &nobody, due_tx, &t, e))
 		return e->code;
-	if (t.waiting)
+	if (t.waiting && !t.svc->conf->train_outside)
 		t.svc->trainer = start_child();
 	return OK;
 }

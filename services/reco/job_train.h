@@ -14,7 +14,7 @@
  */
 MUST_CHECK enum err_code train_run(struct reco_svc *, const atomic_bool *told, bool *done_r, struct err *);
 
-/* Timer: queues a routine training when one is due, and starts `souk-reco --train` for what waits. */
+/* Timer: queues a routine training when one is due, and starts `souk-reco --train` for what waits unless train_outside. */
 enum err_code job_train(void *svc, struct arena *, struct err *);
 
 /* Tells the training that was started to stop, and waits a moment for it; after the timers have stopped. */

@@ -44,6 +44,8 @@ static const struct conf_key reco_keys[] = {
 	CONF(reco_conf, retrain_h, "RECO_RETRAIN_H", "24", 0, 720, 0, "hours between trainings; 0: only when told to"),
 	CONF(reco_conf, train_events, "RECO_TRAIN_EVENTS", "3000000", 1000, 100000000, 0,
 	     "a training learns from the latest so many events; about 270 MiB of memory a million"),
+	CONF(reco_conf, train_outside, "RECO_TRAIN_OUTSIDE", "false", 0, 0, 0,
+	     "trainings only wait here; `souk-reco --train` is run elsewhere, where there is memory for them"),
 	CONF(reco_conf, canary_percent, "RECO_CANARY_PERCENT", "10", 0, 99, 0,
 	     "share of the visitors who get a routine retrain before the others; 0: everybody at once"),
 	CONF(reco_conf, canary_h, "RECO_CANARY_H", "6", 0, 720, 0,

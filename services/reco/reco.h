@@ -28,6 +28,7 @@ struct reco_conf {
 	int cache_s;	       /* life of a cached answer */
 	int retrain_h;	       /* hours between routine trainings; 0: only by hand */
 	int train_events;      /* the latest so many are learnt from */
+	bool train_outside;    /* the daemon starts no training, it only queues them */
 	int canary_percent;    /* of the visitors get a routine retrain first; 0: everybody at once */
 	int canary_h;	       /* hours until a canary is judged; 0: never, by a person */
 };

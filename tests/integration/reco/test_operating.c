@@ -79,6 +79,22 @@ static void test_cancelled(void **state)
 	assert_int_equal(COUNT("reco.model"), 1);
 }
 
+/* Where trainings are another container's, one that waits is left to it. */
+static void test_outside(void **state)
+{
+	const char *id = queue(NULL, OK);
+	struct arena *a = arena_new("tick", 1 << 24);
+
+	(void)state;
+	w.conf.train_outside = true;
+	MUST(job_train(&w.svc, a, &why_));
+	assert_int_equal(w.svc.trainer, 0);
+	assert_string_equal(TRAINING(id, "state"), "queued");
+	w.conf.train_outside = false;
+	pg_fixture_sql(w.fx, "UPDATE reco.training SET state = 'cancelled' WHERE id = '%s'", id);
+	arena_free(a);
+}
+
 static enum err_code end_tx(struct pg *pg, void *arg, struct err *e)
 {
 	return reco_db_training_end(pg, arg, "done", "mdl_x", NULL, e);
@@ -264,11 +280,15 @@ static void test_files(void **state)
 	arena_free(a);
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
+	/* A training that should not have been started is this program again. */
+	if (argc > 1 && strcmp(argv[1], "--train") == 0)
+		return 0;
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_stopped_and_taken_up), cmocka_unit_test(test_cancelled),
-		cmocka_unit_test(test_lost),		     cmocka_unit_test(test_canary_takes_over),
+		cmocka_unit_test(test_outside),		     cmocka_unit_test(test_lost),
+		cmocka_unit_test(test_canary_takes_over),
 		cmocka_unit_test(test_canary_withdrawn),     cmocka_unit_test(test_files),
 	};
 
