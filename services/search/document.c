@@ -7,6 +7,7 @@
 
 #include "common/buf.h"
 #include "common/check.h"
+#include "services/search/card.h"
 #include "services/search/token.h"
 
 #define TSV_MAX (900 * 1024) /* PostgreSQL ends at 1 MiB */
@@ -177,6 +178,8 @@ void document_make(struct arena *a, const char *lang, const Catalog__V1__Exporte
 	doc.n_words = distinct(doc.words, doc.n_words);
 	doc.n_attrs = distinct(doc.attrs, doc.n_attrs);
 	doc.tsv = arena_strdup(a, buf_cstr(&m.tsv));
+	doc.card = card_make(a, doc.tsv);
+	doc.sample = (int32_t)card_hash(src->id, strlen(src->id));
 	doc.description = arena_strndup(a, text, utf8_cut(text, strnlen(text, DESCRIPTION_SHOWN)));
 	doc.categories = arena_array(a, src->n_categories + 1, sizeof(*doc.categories));
 	for (size_t i = 0; i < src->n_categories; i++)

@@ -12,6 +12,8 @@ enum field { FIELD_TITLE, FIELD_NAMES, FIELD_TEXT, FIELD_ATTRS, FIELDS }; /* wei
 struct document {
 	const char *lang, *product_id;
 	const char *tsv; /* text of a tsvector */
+	const char *card; /* the same for ranking (card.h) */
+	int32_t sample;	  /* a number from 0 on, as good as drawn, always the same for the product */
 	int32_t len[FIELDS]; /* words of each field */
 	const char **words; /* distinct; "surface lexeme" */
 	size_t n_words;

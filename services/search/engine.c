@@ -44,6 +44,8 @@ enum err_code engine_stages(struct arena *a, const struct query *q, const struct
 		for (size_t i = 0; i < n; i++)
 			if (first_time(&seen, rows[i].product_id))
 				found.v[found.n++] = rows[i];
+		if (stage == 1)
+			found.n_strict = found.n;
 	}
 	*found_r = found;
 	return OK;

@@ -24,10 +24,12 @@ struct filters {
 	const char *const *attrs;
 	size_t n_attrs;
 	enum sort sort;
+	bool facets, attr_facets; /* candidates carry what is counted beside them; the attributes too */
 };
 struct found {
 	struct candidate *v;
 	size_t n;
+	size_t n_strict; /* the first of v: have all words */
 	bool capped;  /* there are more than these */
 	bool relaxed; /* nothing has all words */
 };
@@ -37,16 +39,14 @@ typedef enum err_code engine_stage_fn(void *arg, int stage, struct candidate **r
 /* Candidates of all stages that were needed, each once. wanted: enough results to go no further. */
 MUST_CHECK enum err_code engine_stages(struct arena *, const struct query *, const struct filters *, size_t wanted,
 				       engine_stage_fn *, void *arg, struct found *found_r, struct err *);
+/* docs: products of the index. */
 MUST_CHECK enum err_code engine_pg_find(struct pg *, struct arena *, const struct query *, const struct filters *,
-					size_t wanted, struct found *found_r, struct err *);
+					int64_t docs, size_t wanted, struct found *found_r, struct err *);
+/* How many products a stage finds when words stand together by chance. */
+double engine_pg_expected(const struct query *, int stage, int64_t docs);
 
 struct facet_row {
 	const char *facet, *value, *label;
 	int64_t n;
 };
-/* Counts over what the stage's words match; each facet as if it had no selection of its own. */
-MUST_CHECK enum err_code engine_pg_facets(struct pg *, struct arena *, const char *tsquery, const char *lang,
-					  const struct filters *, const char *const *attr_names, size_t n_attr_names,
-					  struct facet_row **rows_r, size_t *n_r, struct err *);
-
 #endif

@@ -1,32 +1,116 @@
+/*
+ * A word of half the catalogue has too many matches to look at, and a thousand of them are wanted. Where the index would
+ * have to walk over many places, and a smaller tier of it is expected to have enough that match, that is sought first, and
+ * the next larger one when it was not enough after all.
+ */
+#include <stdlib.h>
+
 #include "services/search/engine.h"
 #include "services/search/search_db_query.h"
+
+#define PLACES_CHEAP 20000 /* places of an index that are walked in a few milliseconds */
+#define EXPECTED_TOP 1000  /* matches expected of a tier before it is asked */
+#define EXPECTED_GOOD 500
+#define ENOUGH 250 /* matches of a tier that are enough not to ask the next */
 
 struct pg_stage {
 	struct pg *pg;
 	struct arena *a;
 	const struct query *q;
 	const struct filters *f;
+	int64_t docs;
+	bool cut; /* a tier was enough */
 };
+
+/* The share of products that satisfy a unit, at most. */
+static double share(const struct unit *u, int64_t docs)
+{
+	double p = docs > 0 ? (double)u->df / (double)docs : 0;
+
+	return p < 1 ? p : 1;
+}
+
+double engine_pg_expected(const struct query *q, int stage, int64_t docs)
+{
+	double p[UNITS_MAX + 1] = { 1 }, sum = 0; /* p[k]: that a product has k of the units seen so far */
+	uint32_t units = 0;
+	size_t least = 0, n = 0;
+
+	if (!query_stage_units(q, stage, &units, &least))
+		return 0;
+	for (size_t i = 0; i < q->n; i++) {
+		double x = share(&q->units[i], docs);
+
+		if (!(units >> i & 1))
+			continue;
+		n++;
+		for (size_t k = n; k > 0; k--)
+			p[k] = p[k] * (1 - x) + p[k - 1] * x;
+		p[0] *= 1 - x;
+	}
+	for (size_t k = least; k <= n; k++)
+		sum += p[k];
+	return sum * (double)docs;
+}
+
+static int by_size(const void *a, const void *b)
+{
+	const int64_t *x = a, *y = b;
+
+	return (*x > *y) - (*x < *y);
+}
+
+/* What has k of n words is found at the places of the rarest n - k + 1. */
+static int64_t places(const struct query *q, int stage)
+{
+	int64_t df[UNITS_MAX], sum = 0;
+	uint32_t units = 0;
+	size_t least = 0, n = 0;
+
+	if (!query_stage_units(q, stage, &units, &least))
+		return 0;
+	for (size_t i = 0; i < q->n; i++)
+		if (units >> i & 1)
+			df[n++] = q->units[i].df;
+	qsort(df, n, sizeof(*df), by_size);
+	for (size_t i = 0; i + least <= n; i++)
+		sum += df[i];
+	return sum;
+}
+
+static enum tier first_tier(const struct pg_stage *s, int stage)
+{
+	double n = engine_pg_expected(s->q, stage, s->docs);
+
+	if (s->f->sort != SORT_RELEVANCE || places(s->q, stage) <= PLACES_CHEAP)
+		return TIER_ALL;
+	return n >= EXPECTED_TOP * TIER_TOP_SHARE   ? TIER_TOP :
+	       n >= EXPECTED_GOOD * TIER_GOOD_SHARE ? TIER_GOOD :
+						      TIER_ALL;
+}
 
 static enum err_code fetch(void *arg, int stage, struct candidate **rows_r, size_t *n_r, struct err *e)
 {
 	struct pg_stage *s = arg;
+	const char *tsquery = query_stage(s->a, s->q, stage);
+	enum tier t = first_tier(s, stage);
+	size_t n = 0;
 
-	return search_db_candidates(s->pg, s->a, s->q->lang, query_stage(s->a, s->q, stage), s->f, CANDIDATES_MAX, rows_r,
-				    n_r, e);
+	for (; t <= TIER_ALL && n < ENOUGH; t++)
+		if (search_db_candidates(s->pg, s->a, s->q->lang, tsquery, s->f, t, CANDIDATES_MAX, rows_r, &n, e))
+			return e->code;
+	s->cut |= t <= TIER_ALL;
+	*n_r = n;
+	return OK;
 }
 
-enum err_code engine_pg_find(struct pg *pg, struct arena *a, const struct query *q, const struct filters *f,
+enum err_code engine_pg_find(struct pg *pg, struct arena *a, const struct query *q, const struct filters *f, int64_t docs,
 			     size_t wanted, struct found *found_r, struct err *e)
 {
-	struct pg_stage s = { pg, a, q, f };
+	struct pg_stage s = { .pg = pg, .a = a, .q = q, .f = f, .docs = docs };
 
-	return engine_stages(a, q, f, wanted, fetch, &s, found_r, e);
-}
-
-enum err_code engine_pg_facets(struct pg *pg, struct arena *a, const char *tsquery, const char *lang,
-			       const struct filters *f, const char *const *attr_names, size_t n_attr_names,
-			       struct facet_row **rows_r, size_t *n_r, struct err *e)
-{
-	return search_db_facets(pg, a, lang, tsquery, f, attr_names, n_attr_names, rows_r, n_r, e);
+	if (engine_stages(a, q, f, wanted, fetch, &s, found_r, e))
+		return e->code;
+	found_r->capped |= s.cut;
+	return OK;
 }

@@ -216,7 +216,8 @@ static size_t start_of(const struct ranking *r, bool same, const struct cursor *
 	return at < r->n ? at : r->n;
 }
 
-static enum err_code answer(struct search *s, struct pg *pg, const struct cursor *cur, Search__V1__SearchReply *out)
+static enum err_code answer(struct search *s, struct pg *pg, const struct cursor *cur, const struct facets_wanted *w,
+			    Search__V1__SearchReply *out)
 {
 	struct err *e = &s->c->err;
 	struct ranking r = { 0 };
@@ -227,6 +228,8 @@ static enum err_code answer(struct search *s, struct pg *pg, const struct cursor
 	if (resolve(s, pg, e))
 		return e->code;
 	same = list && kept_list(s, list, &r);
+	s->f.facets = !cur->n && !w->none;
+	s->f.attr_facets = s->f.facets && w->n_attrs;
 	if (!same && find_rank(s, pg, &r, e))
 		return e->code;
 	if (page(s, pg, &r, cur->n ? start_of(&r, same, cur) : 0, out, &next, e))
@@ -236,7 +239,7 @@ static enum err_code answer(struct search *s, struct pg *pg, const struct cursor
 	out->total_capped = r.capped;
 	out->relaxed = r.relaxed;
 	out->corrected_query = (char *)s->q.corrected;
-	if (!cur->n && find_facets(s, pg, r.relaxed, out, e))
+	if (s->f.facets && find_facets(s, pg, w, out, e))
 		return e->code;
 	out->has_degraded = out->degraded = s->degraded;
 	if (next < r.n) {
@@ -270,7 +273,7 @@ static enum err_code search_find(struct call *c, const Search__V1__SearchRequest
 		known_query(s.svc->known, c->arena, s.svc->dict, s.lang, in->q, &s.q);
 		if (call_pg(c, &pg))
 			return c->err.code;
-		code = answer(&s, pg, &cur, out);
+		code = answer(&s, pg, &cur, &w, out);
 		pg_return(pg);
 		if (code)
 			return code;

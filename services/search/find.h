@@ -16,6 +16,8 @@ struct search {
 	int32_t limit;
 	const char *key; /* everything that shapes the list but its page */
 	struct query q;
+	struct found found; /* of find_rank */
+	bool found_by_pg;
 	bool degraded; /* the engine outside did not answer; pg does */
 };
 
@@ -36,7 +38,8 @@ struct ranking {
 	bool capped, relaxed;
 };
 MUST_CHECK enum err_code find_rank(struct search *s, struct pg *, struct ranking *r_r, struct err *);
-MUST_CHECK enum err_code find_facets(struct search *s, struct pg *, bool relaxed, Search__V1__SearchReply *out,
-				     struct err *);
+/* Counts beside what find_rank found; each facet as if it had no selection of its own. */
+MUST_CHECK enum err_code find_facets(struct search *s, struct pg *, const struct facets_wanted *,
+				     Search__V1__SearchReply *out, struct err *);
 
 #endif

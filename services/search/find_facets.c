@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "services/search/engine_os.h"
+#include "services/search/facet_count.h"
 #include "services/search/find.h"
 #include "services/search/search_db_feed.h"
 
@@ -81,7 +82,7 @@ static int by_facet(const void *a, const void *b)
 	return d ? d : *x < *y ? -1 : *x > *y;
 }
 
-/* An index outside knows vendors and categories by their ids. */
+/* Vendors and categories come by their ids. */
 static enum err_code name_rows(struct search *s, struct pg *pg, struct facet_row *rows, size_t n, struct err *e)
 {
 	const char **ids = arena_array(s->c->arena, n + 1, sizeof(*ids));
@@ -89,7 +90,7 @@ static enum err_code name_rows(struct search *s, struct pg *pg, struct facet_row
 	size_t n_ids = 0, n_labels = 0;
 
 	for (size_t i = 0; i < n; i++)
-		if (!rows[i].label)
+		if (!rows[i].label && strcmp(rows[i].facet, "price") != 0)
 			ids[n_ids++] = rows[i].value;
 	if (n_ids && search_db_labels(pg, s->c->arena, ids, n_ids, &labels, &n_labels, e))
 		return e->code;
@@ -100,51 +101,121 @@ static enum err_code name_rows(struct search *s, struct pg *pg, struct facet_row
 	return OK;
 }
 
-static enum err_code count(struct search *s, struct pg *pg, const struct facets_wanted *w, const char *tsquery, int stage,
-			   struct facet_row **rows_r, size_t *n_r, struct err *e)
-{
-	struct arena *a = s->c->arena;
+/* ---- engine pg: counted over candidates ---- */
 
+/* The filters but what is selected of a facet; false when nothing is. */
+static bool without(struct search *s, const char *facet, struct filters *f_r)
+{
+	struct filters f = s->f;
+	bool some = false;
+
+	if (strcmp(facet, "brand") == 0) {
+		some = f.n_brands > 0;
+		f.n_brands = 0;
+	} else if (strcmp(facet, "vendor") == 0) {
+		some = f.n_vendors > 0;
+		f.n_vendors = 0;
+	} else if (strcmp(facet, "category") == 0) {
+		some = f.category_id != NULL;
+		f.category_id = NULL;
+	} else if (strcmp(facet, "availability") == 0) {
+		some = f.in_stock;
+		f.in_stock = false;
+	} else if (strcmp(facet, "rating") == 0) {
+		some = f.rating_min > 0;
+		f.rating_min = 0;
+	} else if (strcmp(facet, "price") == 0) {
+		some = f.has_price_min || f.has_price_max;
+		f.has_price_min = f.has_price_max = false;
+	} else {
+		const char **attrs = arena_array(s->c->arena, f.n_attrs + 1, sizeof(*attrs));
+		size_t n = 0, name = strlen(facet + 5);
+
+		for (size_t i = 0; i < f.n_attrs; i++)
+			if (strncmp(f.attrs[i], facet + 5, name) != 0 || f.attrs[i][name] != ':')
+				attrs[n++] = f.attrs[i];
+		some = n < f.n_attrs;
+		f.attrs = attrs;
+		f.n_attrs = n;
+	}
+	*f_r = f;
+	return some;
+}
+
+static enum err_code count_one(struct search *s, struct pg *pg, const char *facet, struct facet_counts *to, struct err *e)
+{
+	int64_t docs = dict_totals(s->svc->dict).docs;
+	struct found others = s->found;
+	struct filters f;
+
+	if ((without(s, facet, &f) || !s->found_by_pg) && engine_pg_find(pg, s->c->arena, &s->q, &f, docs, 1, &others, e))
+		return e->code;
+	facet_count(s->c->arena, facet, others.v, others.relaxed ? others.n : others.n_strict, to);
+	return OK;
+}
+
+static enum err_code count_by_pg(struct search *s, struct pg *pg, const struct facets_wanted *w, struct facet_counts *to,
+				 struct err *e)
+{
+	for (size_t i = 0; i < w->n_names; i++)
+		if (!in_list(w->names, i, w->names[i]) && count_one(s, pg, w->names[i], to, e))
+			return e->code;
+	for (size_t i = 0; i < w->n_attrs; i++) {
+		const char *facet = arena_printf(s->c->arena, "attr:%s", w->attrs[i]);
+
+		if (!in_list(w->attrs, i, w->attrs[i]) && count_one(s, pg, facet, to, e))
+			return e->code;
+	}
+	return OK;
+}
+
+/* ---- either ---- */
+
+/* The widest stage that has anything. */
+static int last_stage(const struct search *s)
+{
+	int last = 1;
+	uint32_t units;
+	size_t least;
+
+	for (int stage = 2; stage <= 3 && s->found.relaxed; stage++)
+		if (query_stage_units(&s->q, stage, &units, &least))
+			last = stage;
+	return last;
+}
+
+static enum err_code count(struct search *s, struct pg *pg, const struct facets_wanted *w, struct facet_counts *to,
+			   struct err *e)
+{
 	if (s->svc->os && !s->degraded) {
-		if (engine_os_facets(s->svc->os, a, &s->q, stage, &s->f, w->attrs, w->n_attrs, rows_r, n_r, e) == OK)
-			return name_rows(s, pg, *rows_r, *n_r, e);
+		if (engine_os_facets(s->svc->os, s->c->arena, &s->q, last_stage(s), &s->f, w->attrs, w->n_attrs, &to->rows,
+				     &to->n, e) == OK)
+			return OK;
 		err_clear(e);
 		engine_os_missed(s->svc->os);
 		s->degraded = true;
 	}
-	return engine_pg_facets(pg, a, tsquery, s->lang, &s->f, w->attrs, w->n_attrs, rows_r, n_r, e);
+	return count_by_pg(s, pg, w, to, e);
 }
 
-enum err_code find_facets(struct search *s, struct pg *pg, bool relaxed, Search__V1__SearchReply *out, struct err *e)
+enum err_code find_facets(struct search *s, struct pg *pg, const struct facets_wanted *w, Search__V1__SearchReply *out,
+			  struct err *e)
 {
-	const char *tsquery = NULL;
-	struct facets_wanted w;
-	struct facet_row *rows = NULL;
+	struct facet_counts all = { 0 };
 	const struct facet_row **sorted;
-	size_t n = 0;
-	int last = 1;
 
-	find_facets_wanted(s, &w);
-	for (int stage = 1; stage <= 3 && (!tsquery || (relaxed && stage <= 3)); stage++) {
-		const char *wider = query_stage(s->c->arena, &s->q, stage);
-
-		if (wider) {
-			tsquery = wider;
-			last = stage;
-		}
-	}
-	if (w.none || !tsquery)
+	if (s->q.n == 0)
 		return OK;
-	if (count(s, pg, &w, tsquery, last, &rows, &n, e))
+	if (count(s, pg, w, &all, e) || name_rows(s, pg, all.rows, all.n, e))
 		return e->code;
-	out->facets = arena_array(s->c->arena, n + 1, sizeof(*out->facets));
-	sorted = arena_array(s->c->arena, n + 1, sizeof(*sorted));
-	for (size_t i = 0; i < n; i++)
-		sorted[i] = &rows[i];
-	if (n)
-		qsort(sorted, n, sizeof(*sorted), by_facet);
-	for (size_t i = 0; i < n; i++)
-		if (strncmp(sorted[i]->facet, "attr:", 5) == 0 || in_list(w.names, w.n_names, sorted[i]->facet))
-			add_value(s, facet_named(s, out, sorted[i]->facet, n), sorted[i]);
+	out->facets = arena_array(s->c->arena, all.n + 1, sizeof(*out->facets));
+	sorted = arena_array(s->c->arena, all.n + 1, sizeof(*sorted));
+	for (size_t i = 0; i < all.n; i++)
+		sorted[i] = &all.rows[i];
+	if (all.n)
+		qsort(sorted, all.n, sizeof(*sorted), by_facet);
+	for (size_t i = 0; i < all.n; i++)
+		if (strncmp(sorted[i]->facet, "attr:", 5) == 0 || in_list(w->names, w->n_names, sorted[i]->facet))
+			add_value(s, facet_named(s, out, sorted[i]->facet, all.n), sorted[i]);
 	return OK;
 }

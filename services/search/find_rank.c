@@ -48,18 +48,19 @@ static void place_pins(const struct rule_row *rules, size_t n_rules, struct rank
 	}
 }
 
-static enum err_code find_candidates(struct search *s, struct pg *pg, struct found *found_r, struct err *e)
+static enum err_code find_candidates(struct search *s, struct pg *pg, struct err *e)
 {
 	struct arena *a = s->c->arena;
 
-	if (s->svc->os && engine_os_find(s->svc->os, a, &s->q, &s->f, WANTED, found_r, e) == OK)
+	if (s->svc->os && engine_os_find(s->svc->os, a, &s->q, &s->f, WANTED, &s->found, e) == OK)
 		return OK;
 	if (s->svc->os) {
 		err_clear(e);
 		engine_os_missed(s->svc->os);
 		s->degraded = true;
 	}
-	return engine_pg_find(pg, a, &s->q, &s->f, WANTED, found_r, e);
+	s->found_by_pg = true;
+	return engine_pg_find(pg, a, &s->q, &s->f, dict_totals(s->svc->dict).docs, WANTED, &s->found, e);
 }
 
 enum err_code find_rank(struct search *s, struct pg *pg, struct ranking *r_r, struct err *e)
@@ -67,22 +68,24 @@ enum err_code find_rank(struct search *s, struct pg *pg, struct ranking *r_r, st
 	struct arena *a = s->c->arena;
 	struct dict_totals totals = dict_totals(s->svc->dict);
 	struct rule_row *rules = NULL;
-	struct found found = { 0 };
+	const struct found *found = &s->found;
+	struct ranker *ranker;
 	struct scored *v;
 	size_t n_rules = 0, k = 0;
 
-	if (find_candidates(s, pg, &found, e) ||
+	if (find_candidates(s, pg, e) ||
 	    search_db_rules_now(pg, a, s->normal, &rules, &n_rules, e))
 		return e->code;
-	v = arena_array(a, found.n + 1, sizeof(*v));
-	for (size_t i = 0; i < found.n; i++) {
-		const char *id = found.v[i].product_id;
+	ranker = rank_start(a, &s->q, &totals);
+	v = arena_array(a, found->n + 1, sizeof(*v));
+	for (size_t i = 0; i < found->n; i++) {
+		const char *id = found->v[i].product_id;
 		const struct rule_row *boost;
 
 		if (n_rules && (rule_for(rules, n_rules, id, "hide") || rule_for(rules, n_rules, id, "pin")))
 			continue;
 		v[k].id = id;
-		v[k].score = s->f.sort == SORT_RELEVANCE ? rank_score(&s->q, &totals, &found.v[i]) : 0;
+		v[k].score = s->f.sort == SORT_RELEVANCE ? rank_score(ranker, &found->v[i]) : 0;
 		boost = n_rules ? rule_for(rules, n_rules, id, "boost") : NULL;
 		if (boost)
 			v[k].score *= 1 + boost->boost_percent / 100.0;
@@ -91,8 +94,8 @@ enum err_code find_rank(struct search *s, struct pg *pg, struct ranking *r_r, st
 	if (s->f.sort == SORT_RELEVANCE && k)
 		qsort(v, k, sizeof(*v), by_score);
 	*r_r = (struct ranking){ .ids = arena_array(a, k + n_rules + 1, sizeof(*r_r->ids)),
-				 .capped = found.capped,
-				 .relaxed = found.relaxed };
+				 .capped = found->capped,
+				 .relaxed = found->relaxed };
 	for (size_t i = 0; i < k; i++)
 		r_r->ids[r_r->n++] = v[i].id;
 	if (s->f.sort == SORT_RELEVANCE)

@@ -320,3 +320,15 @@ enum err_code index_rebuild(void *arg, struct arena *a, struct err *e)
 	arena_free(page);
 	return e->code;
 }
+
+static enum err_code tiers_tx(struct pg *pg, void *arg, struct err *e)
+{
+	(void)arg;
+	return search_db_tiers(pg, e);
+}
+
+enum err_code index_tiers(void *arg, struct arena *a, struct err *e)
+{
+	(void)a;
+	return in_tx(arg, tiers_tx, NULL, e);
+}

@@ -8,6 +8,7 @@
 /* Timer jobs, each bounded to about half a second so that neither waits long for the other. */
 MUST_CHECK enum err_code index_changes(void *svc, struct arena *, struct err *);
 MUST_CHECK enum err_code index_rebuild(void *svc, struct arena *, struct err *);
+MUST_CHECK enum err_code index_tiers(void *svc, struct arena *, struct err *); /* what sells enough, by the sales of now */
 
 /*
  * Puts products into the searched slot, and into the other one while it is rebuilt; those not visible, and ids without a

@@ -6,6 +6,7 @@
 const struct timer_job search_jobs[] = {
 	{ "changes", 200, true, index_changes },
 	{ "rebuild", 300, true, index_rebuild },
+	{ "tiers", 600000, true, index_tiers },
 	{ "feed", 200, true, feed_run },
 	{ "known", 300, false, known_refresh },
 	{ "asked", 2000, false, known_flush },

@@ -1,94 +1,102 @@
 #include "services/search/rank.h"
 
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
+
+#include "services/search/card.h"
 
 #define K1 1.2
 #define BIGRAM_WEIGHT 0.5
-#define PLACES 8 /* of a unit in a title that are looked at */
 
 static const double field_weight[FIELDS] = { 10.0, 2.0, 2.0, 0.5 };
 static const double field_b[FIELDS] = { 0.6, 0.3, 0.6, 0.5 };
 
 struct seen { /* a unit in one candidate */
 	double tf[FIELDS];
-	int places[PLACES]; /* in the title */
+	int places[CARD_PLACES]; /* in the title */
 	size_t n_places;
 };
 struct term { /* a stem to look for */
 	const char *lexeme;
 	size_t len, unit, alt, word;
+	uint32_t hash;
 	double weight;
 };
-struct terms {
-	struct term v[UNITS_MAX * ALTS_MAX * ALT_WORDS];
+struct ranker {
+	const struct query *q;
+	const struct dict_totals *totals;
 	size_t n;
-	uint64_t first[4]; /* bytes that a stem starts with */
+	uint64_t first[4];   /* bytes that a stem starts with */
+	uint64_t high; /* the upper six bits of hashes */
+	struct term v[];
+};
+struct found_words { /* what one candidate has of the query */
+	struct seen seen[UNITS_MAX];
+	uint32_t have[UNITS_MAX][ALTS_MAX]; /* of each way to satisfy a unit: which of its stems */
 };
 
-static void collect(const struct query *q, struct terms *t)
+struct ranker *rank_start(struct arena *a, const struct query *q, const struct dict_totals *totals)
 {
+	size_t n = 0;
+	struct ranker *t;
+
+	for (size_t u = 0; u < q->n; u++)
+		for (size_t i = 0; i < q->units[u].n_alts; i++)
+			n += q->units[u].alts[i].n;
+	t = arena_alloc(a, sizeof(*t) + n * sizeof(t->v[0]));
+	t->q = q;
+	t->totals = totals;
 	for (size_t u = 0; u < q->n; u++)
 		for (size_t i = 0; i < q->units[u].n_alts; i++)
 			for (size_t k = 0; k < q->units[u].alts[i].n; k++) {
 				const char *s = q->units[u].alts[i].lexemes[k];
+				size_t len = strlen(s);
 
-				t->v[t->n++] = (struct term){ s, strlen(s), u, i, k, q->units[u].alts[i].weight };
+				t->v[t->n] = (struct term){ s, len, u, i, k, card_hash(s, len),
+							    q->units[u].alts[i].weight / (double)q->units[u].alts[i].n };
 				t->first[(uint8_t)*s >> 6] |= 1ull << ((uint8_t)*s & 63);
+				t->high |= 1ull << (t->v[t->n].hash >> 18);
+				t->n++;
 			}
+	return t;
 }
 
-/* "12A,13,14B": what stands after a stem. */
-static const char *read_places(const char *p, struct seen *to, double weight)
+static void take(const struct term *x, const struct card_word *w, struct found_words *f)
 {
-	while (*p == ':' || *p == ',') {
-		char *end;
-		long place = strtol(p + 1, &end, 10);
-		enum field f = *end == 'A' ? FIELD_TITLE : *end == 'B' ? FIELD_NAMES : *end == 'C' ? FIELD_TEXT : FIELD_ATTRS;
+	struct seen *s = &f->seen[x->unit];
 
-		to->tf[f] += weight;
-		if (f == FIELD_TITLE && to->n_places < PLACES)
-			to->places[to->n_places++] = (int)place;
-		p = end + (*end >= 'A' && *end <= 'D');
-	}
-	return p;
+	f->have[x->unit][x->alt] |= 1u << x->word;
+	for (size_t i = 0; i < FIELDS; i++)
+		s->tf[i] += x->weight * w->tf[i];
+	for (size_t i = 0; i < w->n_places && s->n_places < CARD_PLACES; i++)
+		s->places[s->n_places++] = w->places[i];
 }
 
-static void match(const struct terms *t, const char *lexeme, size_t len, const char *places, struct seen *seen,
-		  uint32_t (*have)[ALTS_MAX], const struct query *q)
+static void scan_card(const struct ranker *t, const char *at, struct found_words *f)
 {
-	for (size_t i = 0; i < t->n; i++) {
-		const struct term *x = &t->v[i];
+	struct card_word w;
 
-		if (x->len != len || memcmp(x->lexeme, lexeme, len) != 0)
+	while (card_next(&at, &w)) {
+		if (!(t->high >> (w.hash >> 18) & 1))
 			continue;
-		have[x->unit][x->alt] |= 1u << x->word;
-		(void)read_places(places, &seen[x->unit], x->weight / (double)q->units[x->unit].alts[x->alt].n);
+		for (size_t i = 0; i < t->n; i++)
+			if (t->v[i].hash == w.hash)
+				take(&t->v[i], &w, f);
 	}
 }
 
-static void scan(const struct terms *t, const char *tsv, struct seen *seen, uint32_t (*have)[ALTS_MAX],
-		 const struct query *q)
+static void scan_tsv(const struct ranker *t, const char *at, struct found_words *f)
 {
-	const char *p = tsv;
+	const char *lexeme;
+	struct card_word w;
+	size_t len;
 
-	while (*p) {
-		const char *lexeme, *end;
-
-		if (*p != '\'') {
-			p++;
+	while (card_next_tsv(&at, &lexeme, &len, &w)) {
+		if (!(t->first[(uint8_t)*lexeme >> 6] >> ((uint8_t)*lexeme & 63) & 1))
 			continue;
-		}
-		lexeme = p + 1;
-		end = strchr(lexeme, '\'');
-		if (!end)
-			return;
-		if (t->first[(uint8_t)*lexeme >> 6] >> ((uint8_t)*lexeme & 63) & 1)
-			match(t, lexeme, (size_t)(end - lexeme), end + 1, seen, have, q);
-		p = strchr(end, ' ');
-		if (!p)
-			return;
+		for (size_t i = 0; i < t->n; i++)
+			if (t->v[i].len == len && memcmp(t->v[i].lexeme, lexeme, len) == 0)
+				take(&t->v[i], &w, f);
 	}
 }
 
@@ -124,28 +132,29 @@ static double worth(const struct candidate *c)
 	return strcmp(c->availability, "out") == 0 ? factor * 0.96 : factor;
 }
 
-double rank_score(const struct query *q, const struct dict_totals *t, const struct candidate *c)
+double rank_score(const struct ranker *r, const struct candidate *c)
 {
 	const int32_t len[FIELDS] = { c->len_a, c->len_b, c->len_c, c->len_d };
-	struct seen seen[UNITS_MAX] = { 0 };
-	uint32_t have[UNITS_MAX][ALTS_MAX] = { 0 };
-	struct terms terms = { 0 };
+	const struct query *q = r->q;
+	struct found_words f = { 0 };
 	double score = 0, weight = 0, covered = 0;
 	bool has[UNITS_MAX] = { false };
 
-	collect(q, &terms);
-	scan(&terms, c->tsv, seen, have, q);
+	if (c->card && *c->card)
+		scan_card(r, c->card, &f);
+	else if (c->tsv)
+		scan_tsv(r, c->tsv, &f);
 	for (size_t u = 0; u < q->n; u++) {
 		for (size_t i = 0; i < q->units[u].n_alts; i++)
-			has[u] |= have[u][i] == (1u << q->units[u].alts[i].n) - 1;
+			has[u] |= f.have[u][i] == (1u << q->units[u].alts[i].n) - 1;
 		weight += q->units[u].idf;
 		if (!has[u])
 			continue;
 		covered += q->units[u].idf;
-		score += q->units[u].idf * saturated(&seen[u], t, len);
+		score += q->units[u].idf * saturated(&f.seen[u], r->totals, len);
 	}
 	for (size_t u = 0; u + 1 < q->n; u++)
-		if (has[u] && has[u + 1] && adjacent(&seen[u], &seen[u + 1]))
+		if (has[u] && has[u + 1] && adjacent(&f.seen[u], &f.seen[u + 1]))
 			score += BIGRAM_WEIGHT * 0.5 * (q->units[u].idf + q->units[u + 1].idf) * 0.5;
 	if (score <= 0)
 		return 0;

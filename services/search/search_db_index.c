@@ -155,10 +155,13 @@ static const struct pg_stmt put = {
 	.name = "doc_put",
 	.sql = "INSERT INTO search.doc (slot, lang, product_id, tsv, len_a, len_b, len_c, len_d, words, title, description,"
 	       " slug, brand, vendor_id, vendor_name, image_key, availability, categories, attrs, prices, compare_at,"
-	       " rating_x100, rating_count, sold_30d, published_at, version) VALUES ($1::integer, $2, $3, $4::tsvector,"
+	       " rating_x100, rating_count, sold_30d, published_at, version, card, tier) VALUES ($1::integer, $2, $3, $4::tsvector,"
 	       " $5::integer, $6::integer, $7::integer, $8::integer, $9::text[], $10, $11, $12, $13, $14, $15, $16, $17,"
 	       " $18::text[], $19::text[], $20::jsonb, $21::jsonb, $22::integer, $23::integer, $24::integer, $25::bigint,"
-	       " $26::bigint)",
+	       " $26::bigint, $27, CASE WHEN $28::integer % 64 = 0"
+	       " OR $24::integer > (SELECT max(t.sold_top) FROM search.total t WHERE t.lang = $2) THEN 0"
+	       " WHEN $28::integer % 8 = 0"
+	       " OR $24::integer > (SELECT max(t.sold_good) FROM search.total t WHERE t.lang = $2) THEN 1 ELSE 2 END)",
 };
 static const struct pg_stmt count_words = {
 	.name = "doc_count",
@@ -199,7 +202,7 @@ enum err_code search_db_put(struct pg *pg, struct arena *a, int32_t slot, const 
 			       P(p->availability ? p->availability : "out"),
 			       pg_p_text_array(a, d->categories, d->n_categories), pg_p_text_array(a, d->attrs, d->n_attrs),
 			       P(d->prices), P(d->compare_at), P(p->rating_x100), P(p->rating_count), P(p->sold_30d),
-			       P(p->published_at), P(p->version)),
+			       P(p->published_at), P(p->version), P(d->card), P(d->sample)),
 		       NULL, e);
 }
 
@@ -224,6 +227,22 @@ enum err_code search_db_category_put(struct pg *pg, const char *id, const char *
 enum err_code search_db_vendor_put(struct pg *pg, const char *id, const char *slug, const char *name, struct err *e)
 {
 	return pg_exec(pg, &vendor_put, PG_ARGS(P(id), P(slug), P(name)), NULL, e);
+}
+
+/* ---- tiers ---- */
+
+#define SOLD_BY_THE(share)                                                                         \
+	"(SELECT d.sold_30d FROM search.doc d WHERE d.slot = t.slot AND d.lang = t.lang"           \
+	" ORDER BY d.sold_30d DESC, d.rating_count DESC, d.product_id DESC OFFSET t.docs / " share " LIMIT 1)"
+static const struct pg_stmt tiers = {
+	.name = "tiers",
+	.sql = "UPDATE search.total t SET sold_top = " SOLD_BY_THE("64") ", sold_good = " SOLD_BY_THE("8")
+	       " FROM search.state s WHERE s.one AND t.slot = s.slot",
+};
+
+enum err_code search_db_tiers(struct pg *pg, struct err *e)
+{
+	return pg_exec(pg, &tiers, PG_NONE, NULL, e);
 }
 
 /* ---- rebuild ---- */
@@ -314,5 +333,5 @@ enum err_code search_db_documents(struct pg *pg, struct arena *a, int64_t *n_r, 
 const struct pg_stmt *const search_db_index_stmts[] = {
 	&dirty_add, &dirty_one, &dirty_soon,	   &dirty_vendor, &dirty_category, &dirty,	  &dirty_done, &dirty_later,
 	&state,	    &state_next,   &forget,	  &put,		   &count_words,  &category_put, &vendor_put,
-	&build_want, &build_start, &build_step,	  &build_swap,	   &clear,	  &documents,  NULL,
+	&build_want, &build_start, &build_step,	  &build_swap,	   &clear,	  &documents,  &tiers, NULL,
 };

@@ -48,6 +48,12 @@ MUST_CHECK enum err_code search_db_category_put(struct pg *, const char *id, con
 MUST_CHECK enum err_code search_db_vendor_put(struct pg *, const char *id, const char *slug, const char *name,
 					      struct err *);
 
+/*
+ * What a product must have sold to be put into a tier (search_db_query.h) for its sales, by the sales of now. Besides
+ * those, each tier has its share of all products by their ids, so that there is one before anything is sold.
+ */
+MUST_CHECK enum err_code search_db_tiers(struct pg *, struct err *);
+
 /* ---- the rebuild ---- */
 MUST_CHECK enum err_code search_db_build_want(struct pg *, struct err *);
 /* Empties the other slot and starts. */

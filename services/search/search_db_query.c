@@ -18,25 +18,43 @@
 	" AND " F_PRICE " AND " F_STOCK " AND " F_RATING " AND " F_ATTRS
 
 static const struct pg_col candidate_cols[] = {
-	PG_COL(candidate, product_id),	PG_COL(candidate, tsv),		 PG_COL(candidate, availability),
-	PG_COL(candidate, len_a),	PG_COL(candidate, len_b),	 PG_COL(candidate, len_c),
-	PG_COL(candidate, len_d),	PG_COL(candidate, price),	 PG_COL(candidate, rating_x100),
-	PG_COL(candidate, rating_count), PG_COL(candidate, sold_30d),	 PG_COL(candidate, published_at),
+	PG_COL(candidate, product_id),	 PG_COL(candidate, card),	  PG_COL(candidate, tsv),
+	PG_COL(candidate, availability), PG_COL(candidate, len_a),	  PG_COL(candidate, len_b),
+	PG_COL(candidate, len_c),	 PG_COL(candidate, len_d),	  PG_COL(candidate, price),
+	PG_COL(candidate, rating_x100),	 PG_COL(candidate, rating_count), PG_COL(candidate, sold_30d),
+	PG_COL(candidate, published_at), PG_COL(candidate, brand),	  PG_COL(candidate, vendor_id),
+	PG_COL(candidate, categories),	 PG_COL(candidate, attrs),
 };
-#define CANDIDATE_ROW .col = candidate_cols, .ncol = 12, .row_size = sizeof(struct candidate)
-#define CANDIDATE_COLUMNS(tsv)                                                                     \
-	"d.product_id, " tsv " AS tsv, d.availability, d.len_a, d.len_b, d.len_c, d.len_d,"        \
-	" coalesce((d.prices ->> $3)::bigint, -1) AS price, d.rating_x100, d.rating_count, d.sold_30d, d.published_at"
+#define CANDIDATE_ROW .col = candidate_cols, .ncol = 17, .row_size = sizeof(struct candidate)
+#define FOR_FACETS(column)     "CASE WHEN $13::boolean THEN " column " END"
+#define FOR_ATTR_FACETS(column) "CASE WHEN $14::boolean THEN " column " END"
+/* The price costs what the JSON costs: where neither the sort nor a facet needs it, it is not looked up. */
+#define CANDIDATE_COLUMNS(card, tsv)                                                               \
+	"d.product_id, " card " AS card, " tsv " AS tsv, d.availability, d.len_a, d.len_b, d.len_c, d.len_d,"       \
+	" coalesce(" FOR_FACETS("(d.prices ->> $3)::bigint") ", -1) AS price, d.rating_x100, d.rating_count, d.sold_30d,"       \
+	" d.published_at, " FOR_FACETS("d.brand") " AS brand, " FOR_FACETS("d.vendor_id") " AS vendor_id, "                        \
+	FOR_FACETS("array_to_string(d.categories, chr(31))") " AS categories, "                    \
+	FOR_ATTR_FACETS("array_to_string(d.attrs, chr(31))") " AS attrs"
 
-static const struct pg_stmt candidates = {
-	.name = "candidates",
-	.sql = "SELECT " CANDIDATE_COLUMNS("d.tsv::text") WHERE_ALL " LIMIT $12::integer",
-	CANDIDATE_ROW,
-};
+/*
+ * Rows of an index from before cards have none until the rebuild is through. A CTE is planned for all of its rows: for the
+ * first thousand alone a scan of the table looks cheap to the planner, and reads every tsvector on its way.
+ */
+#define CANDIDATES(word, condition)                                                                \
+	{                                                                                          \
+		.name = "candidates_" word,                                                        \
+		.sql = "WITH c AS MATERIALIZED (SELECT "                                           \
+		       CANDIDATE_COLUMNS("d.card", "CASE WHEN d.card = '' THEN d.tsv::text END") WHERE_ALL condition      \
+		       ") SELECT * FROM c LIMIT $12::integer",                                     \
+		CANDIDATE_ROW,                                                                     \
+	}
+static const struct pg_stmt of_the_top = CANDIDATES("top", " AND d.tier = 0");
+static const struct pg_stmt of_the_good = CANDIDATES("good", " AND d.tier <= 1");
+static const struct pg_stmt of_all = CANDIDATES("all", "");
 #define SORTED(word, order)                                                                        \
 	{                                                                                          \
 		.name = "candidates_" word,                                                        \
-		.sql = "SELECT " CANDIDATE_COLUMNS("NULL::text") WHERE_ALL " ORDER BY " order                \
+		.sql = "SELECT " CANDIDATE_COLUMNS("NULL::text", "NULL::text") WHERE_ALL " ORDER BY " order                \
 		       ", d.product_id LIMIT $12::integer",                                        \
 		CANDIDATE_ROW,                                                                     \
 	}
@@ -54,74 +72,14 @@ static const struct pg_stmt by_best = SORTED("best", "d.sold_30d DESC");
 		P(f->rating_min), f->n_attrs ? pg_p_text_array(a, f->attrs, f->n_attrs) : PG_NULL
 
 enum err_code search_db_candidates(struct pg *pg, struct arena *a, const char *lang, const char *tsquery,
-				   const struct filters *f, int32_t limit, struct candidate **rows_r, size_t *n_r,
-				   struct err *e)
+				   const struct filters *f, enum tier tier, int32_t limit, struct candidate **rows_r,
+				   size_t *n_r, struct err *e)
 {
-	static const struct pg_stmt *const by_sort[] = { &candidates, &by_price, &by_price_down,
-							 &by_newest,  &by_rating, &by_best };
+	static const struct pg_stmt *const by_sort[] = { NULL, &by_price, &by_price_down, &by_newest, &by_rating, &by_best };
+	static const struct pg_stmt *const by_tier[] = { &of_the_top, &of_the_good, &of_all };
 
-	return pg_rows(pg, by_sort[f->sort], PG_ARGS(P(lang), P(tsquery), FILTER_ARGS, P(limit)), a, rows_r, n_r, e);
-}
-
-/* Each facet counts where all filters but its own hold; the buckets of prices begin at 1, 2, 5, 10, 20, …. */
-static const struct pg_col facet_cols[] = {
-	PG_COL(facet_row, facet),
-	PG_COL(facet_row, value),
-	PG_COL(facet_row, label),
-	PG_COL(facet_row, n),
-};
-#define STEPS(zeros) "1" zeros ",2" zeros ",5" zeros
-#define PRICE_STEPS                                                                                \
-	"'{" STEPS("") "," STEPS("0") "," STEPS("00") "," STEPS("000") "," STEPS("0000") "," STEPS("00000") "," STEPS(     \
-		"000000") "," STEPS("0000000") "," STEPS("00000000") "," STEPS("000000000") "," STEPS("0000000000") "," STEPS(     \
-		"00000000000") "}'::bigint[]"
-static const struct pg_stmt facets = {
-	.name = "facets",
-	.sql = "WITH m AS MATERIALIZED (SELECT d.brand, d.vendor_id, d.vendor_name, d.categories, d.attrs, d.availability,"
-	       " d.rating_x100, (d.prices ->> $3)::bigint AS price, " F_CATEGORY " AS f_category, " F_VENDOR " AS f_vendor,"
-	       " " F_BRAND " AS f_brand, " F_PRICE " AS f_price, " F_STOCK " AS f_stock, " F_RATING " AS f_rating,"
-	       " " F_ATTRS " AS f_attrs FROM search.doc d WHERE " THE_SLOT " AND d.tsv @@ $2::tsquery LIMIT 20000)"
-	       " SELECT * FROM (SELECT 'brand' AS facet, brand AS value, brand AS label, count(*) AS n FROM m"
-	       " WHERE brand IS NOT NULL AND f_category AND f_vendor AND f_price AND f_stock AND f_rating AND f_attrs"
-	       " GROUP BY brand ORDER BY n DESC, brand LIMIT 50) x1"
-	       " UNION ALL SELECT * FROM (SELECT 'vendor', vendor_id, min(vendor_name), count(*) AS n FROM m"
-	       " WHERE f_category AND f_brand AND f_price AND f_stock AND f_rating AND f_attrs"
-	       " GROUP BY vendor_id ORDER BY n DESC, vendor_id LIMIT 50) x2"
-	       " UNION ALL SELECT * FROM (SELECT 'category', c, (SELECT k.name FROM search.category k WHERE k.id = c),"
-	       " count(*) AS n FROM m, unnest(m.categories) AS c"
-	       " WHERE f_vendor AND f_brand AND f_price AND f_stock AND f_rating AND f_attrs"
-	       " GROUP BY c ORDER BY n DESC, c LIMIT 50) x3"
-	       " UNION ALL SELECT * FROM (SELECT 'availability', availability, availability, count(*) AS n FROM m"
-	       " WHERE f_category AND f_vendor AND f_brand AND f_price AND f_rating AND f_attrs"
-	       " GROUP BY availability ORDER BY n DESC, availability LIMIT 3) x4"
-	       " UNION ALL SELECT * FROM (SELECT 'rating', s::text, s::text, y.c[s] AS n FROM (SELECT ARRAY["
-	       "count(*) FILTER (WHERE rating_x100 >= 100), count(*) FILTER (WHERE rating_x100 >= 200),"
-	       " count(*) FILTER (WHERE rating_x100 >= 300), count(*) FILTER (WHERE rating_x100 >= 400)] AS c FROM m"
-	       " WHERE f_category AND f_vendor AND f_brand AND f_price AND f_stock AND f_attrs) y, generate_series(1, 4) AS s"
-	       " WHERE y.c[s] > 0 ORDER BY s DESC LIMIT 4) x5"
-	       " UNION ALL SELECT * FROM (SELECT 'price', (" PRICE_STEPS ")[z.i]::text, NULL, z.n FROM (SELECT"
-	       " width_bucket(greatest(price, 1), " PRICE_STEPS ") AS i, count(*) AS n FROM m WHERE price IS NOT NULL"
-	       " AND f_category AND f_vendor AND f_brand AND f_stock AND f_rating AND f_attrs GROUP BY 1) z"
-	       " ORDER BY z.i LIMIT 40) x6"
-	       " UNION ALL SELECT * FROM (SELECT 'attr:' || split_part(x, ':', 1), substr(x, strpos(x, ':') + 1), NULL,"
-	       " count(*) AS n FROM m, unnest(m.attrs) AS x WHERE cardinality($12::text[]) > 0"
-	       " AND split_part(x, ':', 1) = ANY ($12::text[])"
-	       " AND f_category AND f_vendor AND f_brand AND f_price AND f_stock AND f_rating"
-	       " AND ($11::text[] IS NULL OR NOT EXISTS (SELECT 1 FROM unnest($11::text[]) AS g"
-	       " WHERE split_part(g, ':', 1) <> split_part(x, ':', 1) AND NOT m.attrs && string_to_array(g, chr(31))))"
-	       " GROUP BY x ORDER BY n DESC, x LIMIT 200) x7 LIMIT 500",
-	.col = facet_cols,
-	.ncol = 4,
-	.row_size = sizeof(struct facet_row),
-};
-
-enum err_code search_db_facets(struct pg *pg, struct arena *a, const char *lang, const char *tsquery,
-			       const struct filters *f, const char *const *attr_names, size_t n_attr_names,
-			       struct facet_row **rows_r, size_t *n_r, struct err *e)
-{
-	return pg_rows(pg, &facets,
-		       PG_ARGS(P(lang), P(tsquery), FILTER_ARGS, pg_p_text_array(a, attr_names, n_attr_names)), a, rows_r,
-		       n_r, e);
+	return pg_rows(pg, f->sort == SORT_RELEVANCE ? by_tier[tier] : by_sort[f->sort],
+		       PG_ARGS(P(lang), P(tsquery), FILTER_ARGS, P(limit), P(f->facets), P(f->attr_facets)), a, rows_r, n_r, e);
 }
 
 static const struct pg_col hit_cols[] = {
@@ -233,6 +191,6 @@ enum err_code search_db_totals(struct pg *pg, struct arena *a, int32_t slot, con
 }
 
 const struct pg_stmt *const search_db_query_stmts[] = {
-	&candidates, &by_price, &by_price_down, &by_newest, &by_rating, &by_best, &facets,
+	&of_the_top, &of_the_good, &of_all, &by_price, &by_price_down, &by_newest, &by_rating, &by_best,
 	&hits,	     &category_id, &vendor_id,	&words,	    &totals,	NULL,
 };

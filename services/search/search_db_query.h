@@ -4,13 +4,15 @@
 
 #include "services/search/engine.h"
 
-/* Products that match a tsquery and the filters: any of them, or for a sort other than relevance the first of them. */
+/* The index has three: about a sixty-fourth of the products, about an eighth, all; each is part of the next. */
+enum tier { TIER_TOP, TIER_GOOD, TIER_ALL };
+#define TIER_TOP_SHARE	64
+#define TIER_GOOD_SHARE 8
+
+/* Products that match a tsquery and the filters: any of the tier, or for a sort other than relevance the first of all. */
 MUST_CHECK enum err_code search_db_candidates(struct pg *, struct arena *, const char *lang, const char *tsquery,
-					      const struct filters *, int32_t limit, struct candidate **rows_r, size_t *n_r,
-					      struct err *);
-MUST_CHECK enum err_code search_db_facets(struct pg *, struct arena *, const char *lang, const char *tsquery,
-					  const struct filters *, const char *const *attr_names, size_t n_attr_names,
-					  struct facet_row **rows_r, size_t *n_r, struct err *);
+					      const struct filters *, enum tier, int32_t limit, struct candidate **rows_r,
+					      size_t *n_r, struct err *);
 
 struct hit_row {
 	const char *product_id, *slug, *title, *description, *brand, *vendor_id, *vendor_name, *availability, *image_key;

@@ -36,7 +36,10 @@ static void look(struct arena *a, struct dict *d, const char *lang, const char *
 
 		need(!s || strlen(s) > 2);
 	}
-	score = rank_score(&q, &totals, &c);
+	score = rank_score(rank_start(a, &q, &totals), &c);
+	need(score >= 0 && score < 1000);
+	c.card = text; /* whatever it is */
+	score = rank_score(rank_start(a, &q, &totals), &c);
 	need(score >= 0 && score < 1000);
 	(void)highlight(a, &q, text, 200);
 }

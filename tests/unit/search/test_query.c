@@ -6,6 +6,7 @@
 #include <string.h>
 #include <cmocka.h>
 
+#include "services/search/card.h"
 #include "services/search/dict.h"
 #include "services/search/highlight.h"
 #include "services/search/query.h"
@@ -126,11 +127,20 @@ static void test_query(void **state)
 
 static double score(const struct query *q, const char *tsv, int32_t len_a, int32_t sold)
 {
+	struct arena *a = arena_new("score", 1 << 20);
 	const struct dict_totals t = { 100, { 5, 3, 20, 30 } };
-	const struct candidate c = { .product_id = "prd_1", .tsv = tsv, .availability = "in", .len_a = len_a, .len_b = 3,
+	struct candidate c = { .product_id = "prd_1", .tsv = tsv, .availability = "in", .len_a = len_a, .len_b = 3,
 				     .len_c = 20, .len_d = 30, .sold_30d = sold };
 
-	return rank_score(q, &t, &c);
+	struct ranker *r = rank_start(a, q, &t);
+	double by_words = rank_score(r, &c), by_card;
+
+	c.card = card_make(a, tsv);
+	c.tsv = NULL;
+	by_card = rank_score(r, &c);
+	assert_float_equal(by_words, by_card, 1e-9);
+	arena_free(a);
+	return by_card;
 }
 
 static void test_rank(void **state)
