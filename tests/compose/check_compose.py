@@ -21,9 +21,9 @@ NO_PROBE = {"collector": "alert CollectorDown", "fluentbit": "alert FluentBitDow
 SECRET_NAME = re.compile(r"(PASSWORD|SECRET|_KEY|_DSN|TOKEN)$")
 # Who mounts a volume of secrets beside the job that fills them all: the one it is named for, and one-shot jobs of its program.
 READERS = {"app": set(), "pgsecrets": {"postgres", "roles"}, "pooler": {"pgbouncer"}, "edgesecrets": {"edge"},
-           "migrate-secrets": {"migrate", "migrate-reco"}}
+           "migrate-secrets": {"migrate", "migrate-reco"}, "reco-secrets": {"reco", "reco-train"}}
 PROFILES = {"search-engine": {"opensearch"}, "observability": {"prometheus", "grafana", "collector", "traces", "fluentbit"},
-            "load": {"load"}}
+            "load": {"load"}, "training": {"reco-train"}}
 
 
 def mebibytes(text):
@@ -119,6 +119,7 @@ def whole(document):
     yield "the pooler is in transaction mode", "\npool_mode = transaction\n" in read("deploy/pgbouncer/pgbouncer.ini")
     env = services["cart"]["environment"]
     yield "daemons know of the pooler", env["PG_POOLER"] == "transaction"
+    yield "trainings are another container's", services["reco"]["environment"]["RECO_TRAIN_OUTSIDE"] == "true"
     trusted = services["gateway"]["environment"]["TRUSTED_PROXIES"]
     edge = services["edge"]["networks"]["front"]["ipv4_address"]
     yield "the gateway trusts the edge alone", trusted == edge + "/32"

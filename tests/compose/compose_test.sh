@@ -5,7 +5,7 @@
 # pulled are built under their own names and tags from Debian's packages (standins/). What cannot run here is named at the
 # end as `not run`, and the last line counts. Exit 0 when nothing failed, also where no engine can run.
 #
-#	COMPOSE_STEPS="up e2e …"	only these: e2e harden size scale roll memory
+#	COMPOSE_STEPS="up e2e …"	only these: harden size memory train e2e scale roll
 #	SOUK_DOCKER_DIR=/var/lib/souk-docker	data of an engine started here; images stay in it for the next run
 #	KEEP=1				leave everything running
 set -uo pipefail
@@ -343,6 +343,26 @@ do_roll() {
 	wait $pid && pass "nothing lost meanwhile: $(tail -n1 "$work/roll-traffic.out" | cut -c1-90)" || fail "requests lost meanwhile" "$work/roll-traffic.out"
 }
 
+# What people bought makes a training wait; the daemon, whose container is too small for it, leaves it to the job.
+do_train() {
+	local state
+	section "a training in a container of its own"
+	sql() {
+		"$docker" exec "$("${dc[@]}" ps -q postgres)" psql -XAtq -U postgres -d souk -c "$1" 2>"$work/sql.out"
+	}
+	for _ in {1..120}; do
+		state=$(sql "SELECT state FROM reco.training ORDER BY queued_at LIMIT 1")
+		[[ $state ]] && break
+		pause 0.5
+	done
+	pause 6 # the daemon looks every five seconds
+	[[ $(sql "SELECT count(*) FROM reco.training WHERE state <> 'queued'") == 0 && $state == queued ]] \
+		&& pass "a training waits" || fail "no training waits: ${state:-none}" "$work/sql.out"
+	run_quiet "$work/train.out" timeout 240 "${dc[@]}" run --rm --no-deps -T reco-train || fail "the job of the training" "$work/train.out"
+	state=$(sql "SELECT t.state || ' ' || (m.id IS NOT NULL) FROM reco.training t LEFT JOIN reco.model m ON m.id = t.model_id ORDER BY t.queued_at LIMIT 1")
+	[[ $state == "done true" ]] && pass "it was carried out, and there is a model" || fail "after the job: $state" "$work/train.out"
+}
+
 do_memory() {
 	local id pid total=0 pss name
 	section "memory of our processes under load (PSS)"
@@ -367,7 +387,7 @@ find_engine
 find_images
 set_up
 do_up
-for step in ${COMPOSE_STEPS:-harden size memory e2e scale roll}; do
+for step in ${COMPOSE_STEPS:-harden size memory train e2e scale roll}; do
 	"do_$step"
 done
 finish
