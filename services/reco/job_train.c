@@ -126,7 +126,7 @@ static void progress(void *arg, const char *step, int percent)
 /* The twin that is judged takes the first half, the model itself the second. */
 static void progress_twin(void *arg, const char *step, int percent)
 {
-	progress(arg, step, 10 + percent * 4 / 10);
+	progress(arg, step, 10 + percent * 38 / 100);
 }
 
 static void progress_whole(void *arg, const char *step, int percent)
@@ -196,22 +196,33 @@ static enum err_code cancelled(struct err *e)
 	return err_set(e, E_CONFLICT, "reco.training_cancelled", "cancelled");
 }
 
-/* The same parameters on what came before the cut, judged on what came after it. */
+/*
+ * The same parameters on what came before the cut, judged on what came after it, beside the deployed model: other parameters
+ * beside its parameters on the same data, since its file has seen what is asked.
+ */
 static enum err_code judge(struct work *w, struct err *e)
 {
 	int64_t first = w->past.act[0].ts, range = w->t->as_of - first,
 		cut = w->t->as_of - (range / 5 < HOLD_OUT_DAYS * DAY_MS ? range / 5 : HOLD_OUT_DAYS * DAY_MS);
+	const struct bundle *beside = w->deployed ? &w->deployed->b : NULL;
 	struct arena *scratch = arena_new("reco twin", SIZE_MAX);
-	struct bundle twin;
+	struct train_params params;
+	struct bundle twin, old;
+	bool whole = train_bundle(scratch, &w->past, cut, &w->params, &w->stop, progress_twin, w, &twin);
 
-	if (!train_bundle(scratch, &w->past, cut, &w->params, &w->stop, progress_twin, w, &twin)) {
-		arena_free(scratch);
-		return cancelled(e);
+	if (whole && w->main && !routine(w)) {
+		progress(w, "deployed", 48);
+		params_read(w->main->params, &params, NULL);
+		params.seed = w->params.seed;
+		whole = train_bundle(scratch, &w->past, cut, &params, &w->stop, NULL, NULL, &old);
+		beside = &old;
 	}
-	progress(w, "evaluating", 52);
-	gate_judge(scratch, &w->past, cut, &twin, w->deployed ? &w->deployed->b : NULL, w->params.seed, &w->stop, &w->gate);
+	if (whole) {
+		progress(w, "evaluating", 52);
+		gate_judge(scratch, &w->past, cut, &twin, beside, w->params.seed, &w->stop, &w->gate);
+	}
 	arena_free(scratch);
-	return atomic_load(&w->stop) ? cancelled(e) : OK;
+	return !whole || atomic_load(&w->stop) ? cancelled(e) : OK;
 }
 
 static enum err_code make(struct work *w, struct err *e)
@@ -354,6 +365,17 @@ static enum err_code claim_tx(struct pg *pg, void *arg, struct err *e)
 	return reco_db_training_claim(pg, t->a, &t->row, &t->found, e);
 }
 
+/* Of a process of its own: where memory ends it ends, and not the daemon beside it. */
+static void go_first(void)
+{
+	int fd = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
+
+	if (fd >= 0 && write(fd, "1000", 4) != 4)
+		log_msg(LVL_INFO, "the training may outlive its daemon where memory ends", LF_S("why", strerror(errno)));
+	if (fd >= 0)
+		close(fd);
+}
+
 enum err_code train_run(struct reco_svc *svc, const atomic_bool *told, bool *done_r, struct err *e)
 {
 	struct arena *a = arena_new("reco training", SIZE_MAX);
@@ -368,6 +390,8 @@ enum err_code train_run(struct reco_svc *svc, const atomic_bool *told, bool *don
 		pthread_mutex_init(&w.lock, NULL);
 		params_read(w.t->params, &w.params, NULL);
 		w.params.seed = w.t->seed > 0 ? (uint64_t)w.t->seed : 1;
+		if (told)
+			go_first();
 		heed(&w);
 		beat_once(&w); /* it may have been cancelled while it waited */
 		if (pthread_create(&w.beat, NULL, beat, &w) != 0)

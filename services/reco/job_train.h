@@ -9,8 +9,9 @@
 /*
  * Takes the training that waits, if any, and carries it to its end: reads what people did, trains on what came before a
  * cut and judges that, trains on everything with the same parameters, writes the file, and moves the model as far as
- * the gate lets it. done_r false: nothing waited. A training that fails is recorded and is no error. When told (may be
- * NULL) becomes true it stops within seconds and waits again; so does one whose job was killed, two minutes later.
+ * the gate lets it. done_r false: nothing waited. A training that fails is recorded and is no error. told is of a
+ * process of its own, else NULL: when it becomes true the training stops within seconds and waits again; so does one whose
+ * job was killed, two minutes later.
  */
 MUST_CHECK enum err_code train_run(struct reco_svc *, const atomic_bool *told, bool *done_r, struct err *);
 

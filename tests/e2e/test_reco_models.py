@@ -55,7 +55,7 @@ class RecoModels(Buying):
 
     def train(self, *how):
         """The model's id and version. Its parameters are nobody's before: so it is no routine retrain, and waits."""
-        said = self.ctl("train", "--params", json.dumps({"ridge": round(random.uniform(5, 50), 3)}), *how)
+        said = self.ctl("train", "--params", json.dumps({"ridge": round(random.uniform(9, 12), 4)}), *how)
         self.assertRegex(said, r"NDCG@20 0\.\d+, over popular [+-]")
         self.assertIn("better than popular", said)
         model, state = re.match(r"(mdl_\w+) is (\w+), version b\w+\n", said).groups()

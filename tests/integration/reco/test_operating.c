@@ -158,6 +158,20 @@ static const char *train_routine(void)
 	return TRAINING(id, "model_id");
 }
 
+/* Other parameters are compared with the deployed ones on the same data, and wait for a person. */
+static void test_other_parameters(void **state)
+{
+	const char *id = queue("{\"ridge\": 30}", OK), *model;
+
+	(void)state;
+	run(NULL);
+	model = TRAINING(id, "model_id");
+	assert_string_equal(STATE(model), "evaluated");
+	assert_string_equal(pg_fixture_text(w.fx, "SELECT (gate -> 'checks')::text LIKE '%%not worse than deployed%%' AND"
+						  " (metrics ->> 'deployed_ndcg_at_20')::float8 > 0.1 FROM reco.model WHERE id = '%s'", model), "t");
+	assert_string_equal(decide("RejectModel", model, OK, NULL)->state, "rejected");
+}
+
 /* A routine retrain goes to some, the next one waits; as good as the old one, it takes over; going back works once. */
 static void test_canary_takes_over(void **state)
 {
@@ -287,7 +301,7 @@ int main(int argc, char **argv)
 		return 0;
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_stopped_and_taken_up), cmocka_unit_test(test_cancelled),
-		cmocka_unit_test(test_outside),		     cmocka_unit_test(test_lost),
+		cmocka_unit_test(test_outside),		     cmocka_unit_test(test_other_parameters), cmocka_unit_test(test_lost),
 		cmocka_unit_test(test_canary_takes_over),
 		cmocka_unit_test(test_canary_withdrawn),     cmocka_unit_test(test_files),
 	};
