@@ -36,10 +36,9 @@ trap cleanup EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM
 
-# The whole of what follows needs an engine; without one there is nothing to fail.
+# The whole of what follows needs an engine; without one there is nothing to fail but the static check.
 no_engine() {
 	not_run+=("docker compose: $1")
-	passed=$((passed + 1)) # the static check, which needs none
 	finish
 }
 
@@ -118,11 +117,19 @@ base_standin() {
 	rm -rf "$work/rootfs"
 }
 
+# not_built IMAGE: our fault, unless no container of this machine can run and reach Debian's packages.
+not_built() {
+	"$docker" run --rm --network=host "$base" apt-get -o APT::Update::Error-Mode=any update >"$work/reach.out" 2>&1 ||
+		no_engine "a container does not run or reaches no packages: $(tail -n1 "$work/reach.out" | cut -c1-200)"
+	fail "$1" "$2"
+	finish
+}
+
 find_images() {
 	local image name registry=yes
 	if ! have "$base" && ! timeout 30 "$docker" pull -q "$base" >/dev/null 2>&1; then
 		registry=no
-		base_standin || { fail "a Debian image by debootstrap" "$work/debootstrap.out"; finish; }
+		base_standin || no_engine "no Debian image: neither a registry nor debootstrap ($(tail -n1 "$work/debootstrap.out" | cut -c1-200))"
 		not_run+=("official images: no registry; stand-ins from Debian's packages took their names")
 	fi
 	for image in $(sed -n 's/^ *image: \(\(postgres\|redis\|nginx\):.*\)/\1/p' docker-compose.yml | sort -u); do
@@ -133,8 +140,7 @@ find_images() {
 			-f "tests/compose/standins/$name.Dockerfile" -t "$image" tests/compose/standins; then
 			pass "stand-in $image"
 		else
-			fail "stand-in $image" "$work/build-$name.out"
-			finish
+			not_built "stand-in $image" "$work/build-$name.out"
 		fi
 	done
 	for name in platform reco pooler tools; do
@@ -142,8 +148,7 @@ find_images() {
 			-t "souk/$name:test" .; then
 			pass "image souk/$name"
 		else
-			fail "image souk/$name" "$work/build-$name.out"
-			finish
+			not_built "image souk/$name" "$work/build-$name.out"
 		fi
 	done
 	not_run+=("profiles search-engine and observability: images without a Debian package; checked statically"
@@ -212,7 +217,10 @@ do_up() {
 		pause 0.5
 	done
 	if grep -q '"purchases": [1-9]' "$work/first.out"; then
-		pass "a purchase through the edge and PgBouncer in transaction mode, $((SECONDS - since)) s after up"
+		since=$((SECONDS - since))
+		pass "a purchase through the edge and PgBouncer in transaction mode, $since s after up"
+		# A machine that others use too is no place for a clock to decide.
+		((since < 45)) || not_run+=("the figure of 45 s from up to the first purchase: it took $since s, at a load of $(cut -d' ' -f1 /proc/loadavg)")
 	else
 		fail "a purchase within 2 min" "$work/first.out"
 		finish
@@ -363,10 +371,9 @@ do_train() {
 	[[ $state == "done true" ]] && pass "it was carried out, and there is a model" || fail "after the job: $state" "$work/train.out"
 }
 
-do_memory() {
-	local id pid total=0 pss name
-	section "memory of our processes under load (PSS)"
-	traffic --seconds 10 --threads 6 --buy 0.3 >/dev/null 2>&1
+# Now, of all processes of ours together, kB.
+pss_now() {
+	local id pid pss total=0 name
 	for name in gateway $(git ls-files 'services/*/main.c' | cut -d/ -f2); do
 		for id in $("${dc[@]}" ps -q "$name"); do
 			for pid in $("$docker" top "$id" -o pid,comm | awk '/souk-/ { print $1 }'); do
@@ -375,8 +382,22 @@ do_memory() {
 			done
 		done
 	done
+	echo "$total"
+}
+
+do_memory() {
+	local now total=0 load
+	section "memory of our processes under load (PSS)"
+	traffic --seconds 20 --threads 6 --buy 0.3 >"$work/load.out" 2>&1 &
+	load=$!
+	while kill -0 $load 2>/dev/null; do
+		now=$(pss_now)
+		total=$((now > total ? now : total))
+		pause 1
+	done
+	wait $load || fail "requests lost under load" "$work/load.out"
 	((total > 0)) || { not_run+=("memory: the processes are not visible from here"); return; }
-	((total / 1024 <= 300)) && pass "$((total / 1024)) MiB together" || fail "$((total / 1024)) MiB together, 300 allowed"
+	((total / 1024 <= 300)) && pass "at most $((total / 1024)) MiB together" || fail "at most $((total / 1024)) MiB together, 300 allowed"
 	[[ $("$docker" inspect -f '{{.State.OOMKilled}}' $("${dc[@]}" ps -q) | grep -c true) == 0 ]] && pass "no container met its limit" || fail "a container met its memory limit"
 }
 
