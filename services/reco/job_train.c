@@ -343,7 +343,7 @@ static enum err_code give_in(struct work *w, const struct err *failed, struct er
 	bool stopped = atomic_load(&w->stop), back = stopped && !atomic_load(&w->cancelled);
 	struct end_tx t = { w, back ? NULL : stopped ? "cancelled" : "failed", failed->msg };
 
-	log_msg(stopped ? LVL_INFO : LVL_ERROR, back ? "a training is put back" : "a training ended without a model",
+	log_msg(stopped || failed->code == E_RULE ? LVL_INFO : LVL_ERROR, back ? "a training is put back" : "a training ended without a model",
 		LF_S("training", w->t->id), LF_S("why", failed->msg));
 	if (pg_tx(w->svc->pool, mono_ms() + TX_MS, &nobody, end_tx, &t, e) == E_CONFLICT)
 		err_clear(e);

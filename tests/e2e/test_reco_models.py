@@ -72,7 +72,7 @@ class RecoModels(Buying):
     def until_answered_by(self, product, version):
         until(lambda: self.answer("bought_together", product_id=product)["model_version"] == version, 60)
         for _ in range(5):  # what was kept of the model before is never met again
-            found = self.answer("bought_together", product_id=product, limit=5)
+            found = self.answer("bought_together", product_id=product, limit=50)
             self.assertEqual((found["model_version"], found["variant"], found["fallback"]), (version, "main", False))
         return [r["product_id"] for r in found["data"]]
 
@@ -85,7 +85,7 @@ class RecoModels(Buying):
         self.assertIn(f"{first} is approved", self.ctl("approve", first, "--why", "the first"))
         self.assertIn(f"{first} is deployed", self.ctl("deploy", first))
         found = self.until_answered_by(circle[0], version)
-        self.assertIn(found[0], circle)  # further places are shared among vendors
+        self.assertGreaterEqual(len(set(found) & set(circle)), CIRCLE // 2)  # the demo shop's own past is there as well
 
         second, other = self.train("--seed", "7")
         self.ctl("approve", second)
