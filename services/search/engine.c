@@ -4,13 +4,13 @@
 
 #define STAGES 3
 
-/* Ids seen so far, to give each product once though stages overlap. */
-struct seen_ids {
+/* A set of ids. */
+struct id_set {
 	const char **slots;
-	size_t n_slots;
+	size_t n_slots; /* a power of two, more than twice of what is put in */
 };
 
-static bool first_time(struct seen_ids *s, const char *id)
+static bool first_time(struct id_set *s, const char *id)
 {
 	size_t h = 5381;
 
@@ -24,11 +24,29 @@ static bool first_time(struct seen_ids *s, const char *id)
 	}
 }
 
+/* Rows of a stage, each once: stages overlap, and slices of an index that changes meanwhile. */
+static void add(struct arena *a, struct found *to, const struct candidate *rows, size_t n)
+{
+	struct candidate *v = arena_array(a, to->n + n + 1, sizeof(*v));
+	struct id_set seen = { .n_slots = 256 };
+
+	while (seen.n_slots < 2 * (to->n + n))
+		seen.n_slots *= 2;
+	seen.slots = arena_array(a, seen.n_slots, sizeof(*seen.slots));
+	for (size_t i = 0; i < to->n; i++) {
+		(void)first_time(&seen, to->v[i].product_id);
+		v[i] = to->v[i];
+	}
+	for (size_t i = 0; i < n; i++)
+		if (first_time(&seen, rows[i].product_id))
+			v[to->n++] = rows[i];
+	to->v = v;
+}
+
 enum err_code engine_stages(struct arena *a, const struct query *q, const struct filters *f, size_t wanted,
 			    engine_stage_fn *fetch, void *arg, struct found *found_r, struct err *e)
 {
-	struct found found = { .v = arena_array(a, STAGES * CANDIDATES_MAX, sizeof(*found.v)) };
-	struct seen_ids seen = { arena_array(a, 8192, sizeof(*seen.slots)), 8192 };
+	struct found found = { 0 };
 
 	for (int stage = 1; stage <= STAGES && found.n < wanted; stage++) {
 		struct candidate *rows = NULL;
@@ -41,9 +59,7 @@ enum err_code engine_stages(struct arena *a, const struct query *q, const struct
 			return e->code;
 		found.relaxed |= stage > 1 && found.n == 0 && n > 0;
 		found.capped |= n == CANDIDATES_MAX;
-		for (size_t i = 0; i < n; i++)
-			if (first_time(&seen, rows[i].product_id))
-				found.v[found.n++] = rows[i];
+		add(a, &found, rows, n);
 		if (stage == 1)
 			found.n_strict = found.n;
 	}

@@ -231,13 +231,14 @@ enum err_code search_db_vendor_put(struct pg *pg, const char *id, const char *sl
 
 /* ---- tiers ---- */
 
-#define SOLD_BY_THE(share)                                                                         \
-	"(SELECT d.sold_30d FROM search.doc d WHERE d.slot = t.slot AND d.lang = t.lang"           \
-	" ORDER BY d.sold_30d DESC, d.rating_count DESC, d.product_id DESC OFFSET t.docs / " share " LIMIT 1)"
+#define SOLD_BY_THE(share) "coalesce(max(h.sold) FILTER (WHERE h.up_to > k.docs / " share "), 0)"
 static const struct pg_stmt tiers = {
 	.name = "tiers",
-	.sql = "UPDATE search.total t SET sold_top = " SOLD_BY_THE("64") ", sold_good = " SOLD_BY_THE("8")
-	       " FROM search.state s WHERE s.one AND t.slot = s.slot",
+	.sql = "UPDATE search.total t SET sold_top = x.top, sold_good = x.good FROM search.state s"
+	       " JOIN search.total k ON k.slot = s.slot CROSS JOIN LATERAL (SELECT " SOLD_BY_THE("64") " AS top,"
+	       " " SOLD_BY_THE("8") " AS good FROM (SELECT d.sold_30d AS sold, sum(count(*)) OVER (ORDER BY d.sold_30d DESC) AS up_to"
+	       " FROM search.doc d WHERE d.slot = k.slot AND d.lang = k.lang AND d.sold_30d > 0 GROUP BY d.sold_30d) h) x"
+	       " WHERE s.one AND t.slot = k.slot AND t.lang = k.lang",
 };
 
 enum err_code search_db_tiers(struct pg *pg, struct err *e)

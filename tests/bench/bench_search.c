@@ -172,10 +172,10 @@ static void copy(void)
 		" FROM pg_index WHERE indrelid = 'search.doc'::regclass AND NOT indisunique",
 		"DO $$ DECLARE r record; BEGIN FOR r IN SELECT * FROM made_again LOOP EXECUTE 'DROP INDEX ' || r.name;"
 		" END LOOP; END $$",
-		"DO $$ BEGIN EXECUTE (SELECT 'INSERT INTO search.doc (' || string_agg(attname, ',') || ') SELECT '"
-		" || string_agg(CASE attname WHEN 'product_id' THEN 'product_id || ''x'' || k'"
+		"DO $$ BEGIN EXECUTE (SELECT 'INSERT INTO search.doc (' || string_agg(attname::text, ',') || ') SELECT '"
+		" || string_agg(CASE attname::text WHEN 'product_id' THEN 'product_id || ''x'' || k'"
 		" WHEN 'tier' THEN 'CASE WHEN hashtext(product_id || k) % 64 = 0 THEN 0"
-		" WHEN hashtext(product_id || k) % 8 = 0 THEN 1 ELSE 2 END' ELSE attname END, ',')"
+		" WHEN hashtext(product_id || k) % 8 = 0 THEN 1 ELSE 2 END' ELSE attname::text END, ',')"
 		" || ' FROM search.doc, generate_series(2, (SELECT n FROM copies)) AS k' FROM pg_attribute"
 		" WHERE attrelid = 'search.doc'::regclass AND attnum > 0 AND NOT attisdropped); END $$",
 		"UPDATE search.word SET df = df * (SELECT n FROM copies)",
@@ -223,9 +223,9 @@ static void fill(struct arena *a)
 	printf("indexed: %lld products, %.0f a second\n", (long long)originals,
 	       (double)originals * 1000 / (double)(mono_ms() - begun + 1));
 	copy();
-	MUST(pg_tx(w.svc.pool, mono_ms() + 600000, &who, tiers_tx, NULL, &why_));
 	pg_fixture_sql(w.fx, "VACUUM ANALYZE search.doc");
 	pg_fixture_sql(w.fx, "ANALYZE search.word, search.query_day");
+	MUST(pg_tx(w.svc.pool, mono_ms() + 600000, &who, tiers_tx, NULL, &why_));
 }
 
 /* ---- queries ---- */
