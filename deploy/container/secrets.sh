@@ -31,11 +31,9 @@ deal() {
 	for file; do
 		name=${file#*=} file=${file%%=*}
 		names="$names $name"
-		cmp -s "$app/$file" "$to/$name" && continue
-		cp "$app/$file" "$to/$name.new"
-		chmod 400 "$to/$name.new"
-		mv -f "$to/$name.new" "$to/$name"
+		[ -e "$to/$name" ] && cmp -s "$app/$file" "$to/$name" || cp --remove-destination "$app/$file" "$to/$name"
 	done
+	find "$to" -type f -exec chmod 400 {} +
 	for file in "$to"/* "$to"/keys/*; do
 		case "$names " in
 		*" ${file#"$to/"} "*) ;;
