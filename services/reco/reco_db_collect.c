@@ -58,10 +58,11 @@ static const struct pg_stmt partitions_make = {
 	.sql = "SELECT reco.partitions_make(to_timestamp($1::bigint / 1000.0), to_timestamp($2::bigint / 1000.0)) AS n",
 	MONTHS_ROW,
 };
+/* Answers are as many as requests, and a report goes back ninety days. */
 static const struct pg_stmt partitions_drop = {
 	.name = "partitions_drop",
-	.sql = "SELECT reco.partitions_drop('event', $1::integer) + reco.partitions_drop('answer', least($1::integer, 13))"
-	       " AS n",
+	.sql = "SELECT CASE WHEN $1::integer > 0 THEN reco.partitions_drop('event', $1::integer) ELSE 0 END"
+	       " + reco.partitions_drop('answer', CASE WHEN $1::integer BETWEEN 1 AND 3 THEN $1::integer ELSE 4 END) AS n",
 	MONTHS_ROW,
 };
 
@@ -107,9 +108,9 @@ enum err_code reco_db_partitions_drop(struct pg *pg, struct arena *a, int32_t ke
 {
 	struct months_row *row = NULL;
 
-	if (keep_months > 0 && pg_one(pg, &partitions_drop, PG_ARGS(P(keep_months)), a, &row, e))
+	if (pg_one(pg, &partitions_drop, PG_ARGS(P(keep_months)), a, &row, e))
 		return e->code;
-	*dropped_r = row ? row->n : 0;
+	*dropped_r = row->n;
 	return OK;
 }
 

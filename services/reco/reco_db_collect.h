@@ -29,7 +29,7 @@ MUST_CHECK enum err_code reco_db_event_put(struct pg *, struct arena *, enum rec
 					   const struct event_in *, size_t n, struct event_put_row **row_r, struct err *);
 /* Partitions for events of these times, when they are not there yet. */
 MUST_CHECK enum err_code reco_db_partitions(struct pg *, struct arena *, int64_t from_ms, int64_t until_ms, struct err *);
-/* Drops whole months older than keep months; 0 keeps all. */
+/* Drops whole months of events older than keep months, 0 keeps all; and of answers, which are kept four months at most. */
 MUST_CHECK enum err_code reco_db_partitions_drop(struct pg *, struct arena *, int32_t keep_months,
 						 int32_t *dropped_r, struct err *);
 /* Keys of pages' events and visitors nobody saw for long, old carts; a bounded piece of each. */

@@ -322,8 +322,10 @@ static void test_months(void **state)
 			     " VALUES ('2020-02-10Z', gen_random_uuid(), 1, 1, 3, 'prd_old')");
 	assert_int_equal(COUNT("pg_class WHERE relnamespace = 'reco'::regnamespace AND relname LIKE 'event_2020%%'"
 			       " AND relkind = 'r'"), 3);
+	pg_fixture_sql(w.fx, "CREATE TABLE reco.answer_202002 PARTITION OF reco.answer FOR VALUES FROM ('2020-02-01Z') TO ('2020-03-01Z')");
 	w.conf.keep_months = 0;
 	MUST(job_months(&w.svc, w.a, &why_));
+	assert_int_equal(COUNT("pg_class WHERE relname = 'answer_202002'"), 0); /* answers go, events may be kept for ever */
 	assert_int_equal(COUNT("reco.event WHERE product_id = 'prd_old'"), 1);
 	w.conf.keep_months = 25;
 	MUST(job_months(&w.svc, w.a, &e));
