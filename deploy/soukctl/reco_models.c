@@ -169,6 +169,16 @@ static void deployment(const json_t *d, struct buf *out)
 		buf_fmt(out, "        a rollback goes back to %s\n", text_of(d, "previous_id"));
 }
 
+static void training(const json_t *t, struct buf *out)
+{
+	buf_fmt(out, "training %s is %s", text_of(t, "id"), text_of(t, "state"));
+	if (strcmp(text_of(t, "state"), "running") == 0)
+		buf_fmt(out, ", %s %lld %%", text_of(t, "step"), count_of(t, "percent"));
+	if (json_object_get(t, "message"))
+		buf_fmt(out, ": %s", text_of(t, "message"));
+	buf_char(out, '\n');
+}
+
 bool reco_status_text(const char *json, struct buf *out)
 {
 	json_t *root = json_loads(json, 0, NULL);
@@ -189,9 +199,7 @@ bool reco_status_text(const char *json, struct buf *out)
 			deployment(d, out);
 		}
 		if (t)
-			buf_fmt(out, "training %s is %s, %s %lld %%%s%s\n", text_of(t, "id"), text_of(t, "state"), text_of(t, "step"),
-				count_of(t, "percent"), json_object_get(t, "message") ? ": " : "",
-				json_object_get(t, "message") ? text_of(t, "message") : "");
+			training(t, out);
 	}
 	json_decref(root);
 	return good;

@@ -1,6 +1,7 @@
 /* What soukctl's commands share: a session with the REST surface, the password, a bar. */
 #include "session.h"
 
+#include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -96,6 +97,23 @@ void ctl_query_add(struct buf *b, const char *key, const char *value)
 
 enum { TRIES = 60 };
 
+/* What is wrong with which field, a line each. */
+static void details(const char *text)
+{
+	json_t *root = json_loads(text, 0, NULL), *d;
+	size_t i;
+
+	json_array_foreach(json_object_get(json_object_get(root, "error"), "details"), i, d)
+	{
+		const char *field = json_string_value(json_object_get(d, "field")),
+			   *message = json_string_value(json_object_get(d, "message"));
+
+		if (field && message)
+			fprintf(stderr, "  %s: %s\n", field, message);
+	}
+	json_decref(root);
+}
+
 /* 0 and the reply's text for a 2xx; -1: to be tried again; else the one line of the error body. */
 static int once(struct ctl_session *s, const struct httpc_request *rq, bool last, const char *path, const char **text_r)
 {
@@ -117,6 +135,7 @@ static int once(struct ctl_session *s, const struct httpc_request *rq, bool last
 	(void)jsonval_get(*text_r, "error.message", why, sizeof(why));
 	(void)jsonval_get(*text_r, "error.code", code, sizeof(code));
 	fprintf(stderr, "soukctl: %s %s: %d %s %s\n", rq->method, path, reply.status, code, why);
+	details(*text_r);
 	return 1;
 }
 

@@ -115,7 +115,9 @@ class RecoModels(Buying):
         self.assertIn(state, ("cancelled", "done", "failed"))  # it may have been quicker, or had nothing to learn
         self.assertIn("409 CONFLICT", self.ctl("cancel", training, expect=1))
         self.assertIn("404 NOT_FOUND", self.ctl("approve", "mdl_01jd0000000000000000000001", expect=1))
-        self.assertIn("400 VALIDATION_ERROR", self.ctl("train", "--params", '{"rigde": 1}', expect=1))
+        said = self.ctl("train", "--params", '{"rigde": 1}', expect=1)
+        self.assertIn("400 VALIDATION_ERROR", said)
+        self.assertIn("params: rigde is not known", said)
         self.assertIn("usage:", self.ctl("approve", expect=2))
         self.assertIn("usage:", self.ctl("deploy", "mdl_1", "--share", "x", expect=2))
         for caller, status in ((self.guest(), 401), (self.buyer(), 403)):

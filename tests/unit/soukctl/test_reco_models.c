@@ -80,11 +80,14 @@ static void test_status(void **state)
 	has("canary  mdl_2 version b2, 10 % of the visitors");
 	has("        12 of 150 visitors clicked, of the others 110 of 1400 (looked at 2026-01-15 10:31)\n");
 	has("        becomes the main model or is withdrawn at 2026-01-15 16:31\n");
-	has("training trn_1 is failed, taste 42 %: no memory\n");
+	has("training trn_1 is failed: no memory\n");
 	buf_reset(&out);
 	assert_true(reco_status_text("{\"catalogue_filled\":false}", &out));
 	has("being filled");
 	has("no model is deployed");
+	buf_reset(&out);
+	assert_true(reco_status_text("{\"training\":{\"id\":\"trn_2\",\"state\":\"running\",\"step\":\"taste\",\"percent\":42}}", &out));
+	has("training trn_2 is running, taste 42 %\n");
 }
 
 static void test_nonsense(void **state)
