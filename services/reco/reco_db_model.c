@@ -135,10 +135,10 @@ static const struct pg_col deployment_cols[] = {
 	" FROM reco.deployment d JOIN reco.model m ON m.id = d.model_id LEFT JOIN reco.canary_look l"                     \
 	" ON l.model_id = d.model_id AND d.variant = 'canary' AND l.looked_at >= d.since ORDER BY d.variant DESC LIMIT 2"
 static const struct pg_stmt deployments = { .name = "deployments", .sql = DEPLOYMENTS, DEPLOYMENT_ROW };
+/* A lock of its own: before the first deployment there is no row to hold. */
 static const struct pg_stmt deployments_lock = {
 	.name = "deployments_lock",
-	.sql = DEPLOYMENTS " FOR UPDATE OF d",
-	DEPLOYMENT_ROW,
+	.sql = "SELECT pg_advisory_xact_lock(hashtextextended('reco.deployment', 0))",
 };
 static const struct pg_stmt deploy = {
 	.name = "deploy",
@@ -182,7 +182,9 @@ static const struct pg_stmt files_unknown = {
 enum err_code reco_db_deployments(struct pg *pg, struct arena *a, bool lock, struct deployment_row **rows_r, size_t *n_r,
 				  struct err *e)
 {
-	return pg_rows(pg, lock ? &deployments_lock : &deployments, PG_NONE, a, rows_r, n_r, e);
+	if (lock && pg_exec(pg, &deployments_lock, PG_NONE, NULL, e))
+		return e->code;
+	return pg_rows(pg, &deployments, PG_NONE, a, rows_r, n_r, e);
 }
 
 enum err_code reco_db_deploy(struct pg *pg, const char *variant, const char *model_id, const char *previous_id,

@@ -36,7 +36,7 @@ struct deployment_row {
 	int64_t seq, since, until; /* times are epoch ms; until 0: nobody judges it */
 	int64_t looked_at, shown, clicked, main_shown, main_clicked; /* the last look at a canary; 0: none yet */
 };
-/* Both, main first. */
+/* Both, main first; lock: nobody else changes them before this transaction ends. */
 MUST_CHECK enum err_code reco_db_deployments(struct pg *, struct arena *, bool lock, struct deployment_row **rows_r, size_t *n_r,
 					     struct err *);
 MUST_CHECK enum err_code reco_db_deploy(struct pg *, const char *variant, const char *model_id, const char *previous_id,

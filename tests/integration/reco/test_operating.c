@@ -204,6 +204,9 @@ static void test_canary_takes_over(void **state)
 	assert_string_equal(status->training->state, "done");
 	look();
 	assert_string_equal(MAIN(), second);
+	assert_string_equal(pg_fixture_text(w.fx, "SELECT from_state || ' ' || who || ': ' || why FROM reco.model_history"
+						  " WHERE model_id = '%s' ORDER BY id DESC LIMIT 1", second),
+			    "deployed canary: 15 of 150 visitors clicked, of the others 40 of 400");
 	assert_int_equal(CANARIES(), 0);
 	assert_string_equal(STATE(main_model), "retired");
 	assert_string_equal(decide("RollbackModel", NULL, OK, NULL)->id, main_model);
