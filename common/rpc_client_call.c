@@ -344,6 +344,8 @@ static enum err_code attempts(struct attempt *at, Common__V1__Reply **reply_r)
 		}
 		if (oc == LOST && (at->lost || !repeatable))
 			return at->err.code;
+		if (at->lost) /* nobody took it this time, but somebody may have executed it before */
+			err_set(&at->err, E_UNAVAILABLE, "rpc.outcome_unknown", "an answer of %s was lost", at->cl->callee);
 		at->lost = at->lost || oc == LOST;
 		*reply_r = NULL;
 	}

@@ -413,7 +413,7 @@ static bool answered_by(struct rpc_client *cl, const char *id)
 {
 	struct answer an;
 
-	ask(cl, "Get", "id", 2000, &an);
+	ask(cl, "Get", "id", 20000, &an);
 	assert_int_equal(an.rc, OK);
 	return !strcmp(an.text, id);
 }
