@@ -4,9 +4,9 @@
 #include <string.h>
 
 #include "common/check.h"
-#include "common/cursor.h"
 #include "common/id.h"
 #include "common/outbox.h"
+#include "common/page.h"
 #include "events.pb-c.h"
 #include "services/catalog/catalog.h"
 #include "services/catalog/catalog_rules.h"
@@ -85,32 +85,28 @@ static enum err_code category_reply(struct call *c, struct pg *pg, const char *i
 static enum err_code catalog_list_categories(struct call *c, const Catalog__V1__ListCategoriesRequest *in,
 					     Catalog__V1__ListCategoriesReply *out)
 {
-	struct cursor cur;
+	struct page page;
 	struct category_row *rows = NULL;
 	size_t n = 0;
 	struct pg *pg;
-	int32_t limit = in->has_limit ? in->limit : 20;
 	const char *filter;
 	enum err_code code;
 
-	check_range(&c->err, "limit", limit, 1, 100);
 	if (in->parent_id)
 		check_id(&c->err, "parent_id", in->parent_id, "cat");
-	if (c->err.n_details)
-		return err_set(&c->err, E_INVALID, "common.invalid_input", "categories");
 	filter = arena_printf(c->arena, "categories|%s", in->parent_id ? in->parent_id : "");
-	if (cursor_read(c->arena, in->cursor, filter, "t", &cur, &c->err) || call_pg(c, &pg))
+	if (page_of(c, in, filter, "t", &page) || call_pg(c, &pg))
 		return c->err.code;
-	code = catalog_db_category_page(pg, c->arena, in->parent_id, cur.n ? cur.field[0].text : "", limit + 1, &rows,
+	code = catalog_db_category_page(pg, c->arena, in->parent_id, page_text(&page, 0, ""), page.limit + 1, &rows,
 					&n, &c->err);
 	pg_return(pg);
 	if (code)
 		return code;
 	out->data = arena_array(c->arena, n + 1, sizeof(*out->data));
-	for (size_t i = 0; i < n && i < (size_t)limit; i++)
+	for (size_t i = 0; i < page_shown(&page, n); i++)
 		out->data[out->n_data++] = category_msg(c->arena, &rows[i]);
-	if (n > (size_t)limit)
-		out->next_cursor = cursor_write(c->arena, filter, "t", rows[limit - 1].id);
+	if (page_more(&page, n))
+		out->next_cursor = page_next(c, &page, rows[page.limit - 1].id);
 	return OK;
 }
 

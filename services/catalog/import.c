@@ -5,8 +5,8 @@
 
 #include "catalog.pb-c.h"
 #include "common/check.h"
-#include "common/cursor.h"
 #include "common/id.h"
+#include "common/page.h"
 #include "services/catalog/catalog.h"
 #include "services/catalog/catalog_db_import.h"
 #include "services/catalog/vendor.h"
@@ -230,29 +230,25 @@ static enum err_code catalog_get_import(struct call *c, const Catalog__V1__GetIm
 static enum err_code catalog_list_imports(struct call *c, const Catalog__V1__ListImportsRequest *in,
 					  Catalog__V1__ListImportsReply *out)
 {
-	struct cursor cur;
+	struct page page;
 	struct import_state *rows = NULL;
 	size_t n = 0;
 	struct pg *pg;
-	int32_t limit = in->has_limit ? in->limit : 20;
 	const char *filter;
 	enum err_code code;
 
 	if (call_vendor(c, "vendor.catalog"))
 		return c->err.code;
-	check_range(&c->err, "limit", limit, 1, 100);
-	if (c->err.n_details)
-		return err_set(&c->err, E_INVALID, "common.invalid_input", "imports");
 	filter = arena_printf(c->arena, "imports|%s", c->who.vendor_id);
-	if (cursor_read(c->arena, in->cursor, filter, "t", &cur, &c->err) || call_pg(c, &pg))
+	if (page_of(c, in, filter, "t", &page) || call_pg(c, &pg))
 		return c->err.code;
-	code = catalog_db_imports(pg, c->arena, c->who.vendor_id, cur.n ? cur.field[0].text : NULL, limit + 1, &rows, &n,
+	code = catalog_db_imports(pg, c->arena, c->who.vendor_id, page_text(&page, 0, NULL), page.limit + 1, &rows, &n,
 				  &c->err);
 	pg_return(pg);
 	if (code)
 		return code;
 	out->data = arena_array(c->arena, n + 1, sizeof(*out->data));
-	for (size_t i = 0; i < n && i < (size_t)limit; i++) {
+	for (size_t i = 0; i < page_shown(&page, n); i++) {
 		Catalog__V1__Import *m = arena_alloc(c->arena, sizeof(*m));
 
 		catalog__v1__import__init(m);
@@ -260,8 +256,8 @@ static enum err_code catalog_list_imports(struct call *c, const Catalog__V1__Lis
 		m->hdr_location = NULL;
 		out->data[out->n_data++] = m;
 	}
-	if (n > (size_t)limit)
-		out->next_cursor = cursor_write(c->arena, filter, "t", rows[limit - 1].id);
+	if (page_more(&page, n))
+		out->next_cursor = page_next(c, &page, rows[page.limit - 1].id);
 	return OK;
 }
 
@@ -281,29 +277,25 @@ static enum err_code read_errors(struct call *c, struct pg *pg, const char *id, 
 static enum err_code catalog_list_import_errors(struct call *c, const Catalog__V1__ImportErrorsRequest *in,
 						Catalog__V1__ImportErrorsReply *out)
 {
-	struct cursor cur;
+	struct page page;
 	struct import_error_row *rows = NULL;
 	size_t n = 0;
 	struct pg *pg;
-	int32_t limit = in->has_limit ? in->limit : 20;
 	const char *filter;
 	enum err_code code;
 
 	if (call_vendor(c, "vendor.catalog"))
 		return c->err.code;
-	check_range(&c->err, "limit", limit, 1, 100);
 	check_id(&c->err, "import_id", in->import_id, "imp");
-	if (c->err.n_details)
-		return err_set(&c->err, E_INVALID, "common.invalid_input", "import errors");
 	filter = arena_printf(c->arena, "import_errors|%s", in->import_id);
-	if (cursor_read(c->arena, in->cursor, filter, "i", &cur, &c->err) || call_pg(c, &pg))
+	if (page_of(c, in, filter, "i", &page) || call_pg(c, &pg))
 		return c->err.code;
-	code = read_errors(c, pg, in->import_id, cur.n ? cur.field[0].i : 0, limit + 1, &rows, &n);
+	code = read_errors(c, pg, in->import_id, page_int(&page, 0, 0), page.limit + 1, &rows, &n);
 	pg_return(pg);
 	if (code)
 		return code;
 	out->data = arena_array(c->arena, n + 1, sizeof(*out->data));
-	for (size_t i = 0; i < n && i < (size_t)limit; i++) {
+	for (size_t i = 0; i < page_shown(&page, n); i++) {
 		Catalog__V1__ImportError *m = arena_alloc(c->arena, sizeof(*m));
 
 		catalog__v1__import_error__init(m);
@@ -314,7 +306,7 @@ static enum err_code catalog_list_import_errors(struct call *c, const Catalog__V
 		m->value = (char *)rows[i].value;
 		out->data[out->n_data++] = m;
 	}
-	if (n > (size_t)limit)
-		out->next_cursor = cursor_write(c->arena, filter, "i", rows[limit - 1].n);
+	if (page_more(&page, n))
+		out->next_cursor = page_next(c, &page, rows[page.limit - 1].n);
 	return OK;
 }

@@ -2,8 +2,8 @@
 #include <string.h>
 
 #include "common/check.h"
-#include "common/cursor.h"
 #include "common/id.h"
+#include "common/page.h"
 #include "services/catalog/catalog.h"
 #include "services/catalog/catalog_rules.h"
 #include "services/catalog/own_change.h"
@@ -35,37 +35,33 @@ static enum err_code catalog_list_own_products(struct call *c, const Catalog__V1
 					       Catalog__V1__ListProductsReply *out)
 {
 	struct catalog_svc *svc = c->svc;
-	struct cursor cur;
+	struct page page;
 	struct card_row *rows = NULL;
 	size_t n = 0;
 	struct pg *pg;
-	int32_t limit = in->has_limit ? in->limit : 20;
 	const char *filter;
 	enum err_code code;
 
 	if (call_vendor(c, "vendor.catalog"))
 		return c->err.code;
-	check_range(&c->err, "limit", limit, 1, 100);
 	if (in->status)
 		check_oneof(&c->err, "status", in->status, "draft|published|hidden");
 	if (in->q)
 		check_text(&c->err, "q", in->q, 1, 200);
-	if (c->err.n_details)
-		return err_set(&c->err, E_INVALID, "common.invalid_input", "own products");
 	filter = arena_printf(c->arena, "own|%s|%s|%s", c->who.vendor_id, in->status ? in->status : "",
 			      in->q ? in->q : "");
-	if (cursor_read(c->arena, in->cursor, filter, "t", &cur, &c->err) || call_pg(c, &pg))
+	if (page_of(c, in, filter, "t", &page) || call_pg(c, &pg))
 		return c->err.code;
 	code = catalog_db_own_list(pg, c->arena, c->who.vendor_id, in->status, in->q, svc->conf->currency,
-				   cur.n ? cur.field[0].text : "", limit + 1, &rows, &n, &c->err);
+				   page_text(&page, 0, ""), page.limit + 1, &rows, &n, &c->err);
 	pg_return(pg);
 	if (code)
 		return code;
 	out->data = arena_array(c->arena, n + 1, sizeof(*out->data));
-	for (size_t i = 0; i < n && i < (size_t)limit; i++)
+	for (size_t i = 0; i < page_shown(&page, n); i++)
 		out->data[out->n_data++] = product_card(c->arena, &rows[i], svc->conf->currency, true);
-	if (n > (size_t)limit)
-		out->next_cursor = cursor_write(c->arena, filter, "t", rows[limit - 1].id);
+	if (page_more(&page, n))
+		out->next_cursor = page_next(c, &page, rows[page.limit - 1].id);
 	return OK;
 }
 

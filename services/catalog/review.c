@@ -3,9 +3,9 @@
 
 #include "catalog.pb-c.h"
 #include "common/check.h"
-#include "common/cursor.h"
 #include "common/id.h"
 #include "common/outbox.h"
+#include "common/page.h"
 #include "events.pb-c.h"
 #include "services/catalog/catalog.h"
 #include "services/catalog/catalog_db_product.h"
@@ -39,19 +39,19 @@ static void review_fill(const struct review_row *r, bool inside, Catalog__V1__Re
 	}
 }
 
-static void reviews_fill(struct call *c, const struct review_row *rows, size_t n, int32_t limit, bool inside,
-			 const char *filter, Catalog__V1__ListReviewsReply *out)
+static void reviews_fill(struct call *c, const struct review_row *rows, size_t n, const struct page *page, bool inside,
+			 Catalog__V1__ListReviewsReply *out)
 {
 	out->data = arena_array(c->arena, n + 1, sizeof(*out->data));
-	for (size_t i = 0; i < n && i < (size_t)limit; i++) {
+	for (size_t i = 0; i < page_shown(page, n); i++) {
 		Catalog__V1__Review *r = arena_alloc(c->arena, sizeof(*r));
 
 		catalog__v1__review__init(r);
 		review_fill(&rows[i], inside, r);
 		out->data[out->n_data++] = r;
 	}
-	if (n > (size_t)limit)
-		out->next_cursor = cursor_write(c->arena, filter, "t", rows[limit - 1].id);
+	if (page_more(page, n))
+		out->next_cursor = page_next(c, page, rows[page->limit - 1].id);
 }
 
 /* The published product of that id or slug. */
@@ -71,28 +71,24 @@ static enum err_code product_of(struct call *c, struct pg *pg, const char *id_or
 static enum err_code catalog_list_reviews(struct call *c, const Catalog__V1__ListReviewsRequest *in,
 					  Catalog__V1__ListReviewsReply *out)
 {
-	struct cursor cur;
+	struct page page;
 	struct review_row *rows = NULL;
 	size_t n = 0;
 	struct pg *pg;
-	int32_t limit = in->has_limit ? in->limit : 20;
 	const char *filter, *id = NULL;
 	enum err_code code;
 
-	check_range(&c->err, "limit", limit, 1, 100);
 	check_text(&c->err, "product_id", in->product_id, 1, 150);
-	if (c->err.n_details)
-		return err_set(&c->err, E_INVALID, "common.invalid_input", "reviews");
 	filter = arena_printf(c->arena, "reviews|%s", in->product_id);
-	if (cursor_read(c->arena, in->cursor, filter, "t", &cur, &c->err) || call_pg(c, &pg))
+	if (page_of(c, in, filter, "t", &page) || call_pg(c, &pg))
 		return c->err.code;
 	code = product_of(c, pg, in->product_id, &id, &c->err);
 	if (!code)
-		code = catalog_db_reviews(pg, c->arena, id, cur.n ? cur.field[0].text : NULL, limit + 1, &rows, &n,
+		code = catalog_db_reviews(pg, c->arena, id, page_text(&page, 0, NULL), page.limit + 1, &rows, &n,
 					  &c->err);
 	pg_return(pg);
 	if (!code)
-		reviews_fill(c, rows, n, limit, false, filter, out);
+		reviews_fill(c, rows, n, &page, false, out);
 	return code;
 }
 
@@ -142,27 +138,23 @@ static enum err_code catalog_create_review(struct call *c, const Catalog__V1__Cr
 static enum err_code catalog_list_moderation(struct call *c, const Catalog__V1__ModerationListRequest *in,
 					     Catalog__V1__ListReviewsReply *out)
 {
-	struct cursor cur;
+	struct page page;
 	struct review_row *rows = NULL;
 	size_t n = 0;
 	struct pg *pg;
-	int32_t limit = in->has_limit ? in->limit : 20;
 	const char *status = in->status ? in->status : "pending", *filter;
 	enum err_code code;
 
 	if (call_perm(c, "admin.catalog"))
 		return c->err.code;
-	check_range(&c->err, "limit", limit, 1, 100);
 	check_oneof(&c->err, "status", status, "pending|approved|rejected");
-	if (c->err.n_details)
-		return err_set(&c->err, E_INVALID, "common.invalid_input", "moderation");
 	filter = arena_printf(c->arena, "moderation|%s", status);
-	if (cursor_read(c->arena, in->cursor, filter, "t", &cur, &c->err) || call_pg(c, &pg))
+	if (page_of(c, in, filter, "t", &page) || call_pg(c, &pg))
 		return c->err.code;
-	code = catalog_db_moderation(pg, c->arena, status, cur.n ? cur.field[0].text : "", limit + 1, &rows, &n, &c->err);
+	code = catalog_db_moderation(pg, c->arena, status, page_text(&page, 0, ""), page.limit + 1, &rows, &n, &c->err);
 	pg_return(pg);
 	if (!code)
-		reviews_fill(c, rows, n, limit, true, filter, out);
+		reviews_fill(c, rows, n, &page, true, out);
 	return code;
 }
 

@@ -5,9 +5,9 @@
 
 #include "catalog.pb-c.h"
 #include "common/check.h"
-#include "common/cursor.h"
 #include "common/id.h"
 #include "common/outbox.h"
+#include "common/page.h"
 #include "events.pb-c.h"
 #include "services/catalog/catalog.h"
 #include "services/catalog/catalog_db_vendor.h"
@@ -261,31 +261,27 @@ static enum err_code catalog_patch_own_vendor(struct call *c, const Catalog__V1_
 static enum err_code catalog_list_vendors(struct call *c, const Catalog__V1__ListVendorsRequest *in,
 					  Catalog__V1__ListVendorsReply *out)
 {
-	struct cursor cur;
+	struct page page;
 	struct vendor_row *rows = NULL;
 	size_t n = 0;
 	struct pg *pg;
-	int32_t limit = in->has_limit ? in->limit : 20;
 	const char *filter;
 	enum err_code code;
 
 	if (call_perm(c, "admin.vendors"))
 		return c->err.code;
-	check_range(&c->err, "limit", limit, 1, 100);
 	if (in->status)
 		check_oneof(&c->err, "status", in->status, "applied|approved|rejected|suspended");
-	if (c->err.n_details)
-		return err_set(&c->err, E_INVALID, "common.invalid_input", "vendors");
 	filter = arena_printf(c->arena, "vendors|%s", in->status ? in->status : "");
-	if (cursor_read(c->arena, in->cursor, filter, "t", &cur, &c->err) || call_pg(c, &pg))
+	if (page_of(c, in, filter, "t", &page) || call_pg(c, &pg))
 		return c->err.code;
-	code = catalog_db_vendor_page(pg, c->arena, in->status, cur.n ? cur.field[0].text : "", limit + 1, &rows, &n,
+	code = catalog_db_vendor_page(pg, c->arena, in->status, page_text(&page, 0, ""), page.limit + 1, &rows, &n,
 				      &c->err);
 	pg_return(pg);
 	if (code)
 		return code;
 	out->data = arena_array(c->arena, n + 1, sizeof(*out->data));
-	for (size_t i = 0; i < n && i < (size_t)limit; i++) {
+	for (size_t i = 0; i < page_shown(&page, n); i++) {
 		Catalog__V1__Vendor *v = arena_alloc(c->arena, sizeof(*v));
 
 		catalog__v1__vendor__init(v);
@@ -293,8 +289,8 @@ static enum err_code catalog_list_vendors(struct call *c, const Catalog__V1__Lis
 		v->hdr_etag = NULL;
 		out->data[out->n_data++] = v;
 	}
-	if (n > (size_t)limit)
-		out->next_cursor = cursor_write(c->arena, filter, "t", rows[limit - 1].id);
+	if (page_more(&page, n))
+		out->next_cursor = page_next(c, &page, rows[page.limit - 1].id);
 	return OK;
 }
 

@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "common/check.h"
-#include "common/cursor.h"
+#include "common/page.h"
 #include "services/checkout/admin_db.h"
 #include "services/checkout/frozen.h"
 #include "services/checkout/order_view.h"
@@ -58,32 +58,34 @@ static enum err_code balance(struct call *c, const char *vendor_id, Checkout__V1
 	return OK;
 }
 
-static enum err_code entries(struct call *c, const char *vendor_id, const char *cursor, int32_t limit,
-			     Checkout__V1__LedgerReply *out)
+static const char *binding(struct call *c, const char *vendor_id)
 {
-	const char *filter = arena_printf(c->arena, "ledger|%s", vendor_id);
+	return arena_printf(c->arena, "ledger|%s", vendor_id);
+}
+
+static enum err_code entries(struct call *c, const char *vendor_id, const struct page *page, Checkout__V1__LedgerReply *out)
+{
 	struct ledger_row *rows = NULL;
-	struct cursor cur;
 	size_t n = 0;
 	struct pg *pg;
 
-	if (cursor_read(c->arena, cursor, filter, "i", &cur, &c->err) || call_pg(c, &pg))
+	if (call_pg(c, &pg))
 		return c->err.code;
-	if (ledger_db_page(pg, c->arena, vendor_id, cur.n ? cur.field[0].i : INT64_MAX, limit + 1, &rows, &n, &c->err)) {
+	if (ledger_db_page(pg, c->arena, vendor_id, page_int(page, 0, INT64_MAX), page->limit + 1, &rows, &n, &c->err)) {
 		pg_return(pg);
 		return c->err.code;
 	}
 	pg_return(pg);
 	out->data = arena_array(c->arena, n + 1, sizeof(*out->data));
-	for (size_t i = 0; i < n && (int32_t)i < limit; i++) {
+	for (size_t i = 0; i < page_shown(page, n); i++) {
 		Checkout__V1__LedgerEntry *x = arena_alloc(c->arena, sizeof(*x));
 
 		checkout__v1__ledger_entry__init(x);
 		fill(c->arena, &rows[i], x);
 		out->data[out->n_data++] = x;
 	}
-	if ((int32_t)n > limit)
-		out->next_cursor = cursor_write(c->arena, filter, "i", rows[limit - 1].id);
+	if (page_more(page, n))
+		out->next_cursor = page_next(c, page, rows[page->limit - 1].id);
 	return OK;
 }
 
@@ -95,11 +97,11 @@ static enum err_code get_balance(struct call *c, const Checkout__V1__BalanceRequ
 
 static enum err_code list_ledger(struct call *c, const Checkout__V1__LedgerRequest *in, Checkout__V1__LedgerReply *out)
 {
-	int32_t limit = 0;
+	struct page page;
 
-	if (call_vendor(c, "vendor.payouts") || page_limit(c, in->has_limit, in->limit, &limit))
+	if (call_vendor(c, "vendor.payouts") || page_of(c, in, binding(c, c->who.vendor_id), "i", &page))
 		return c->err.code;
-	return entries(c, c->who.vendor_id, in->cursor, limit, out);
+	return entries(c, c->who.vendor_id, &page, out);
 }
 
 static enum err_code check_vendor(struct call *c, const char *vendor_id)
@@ -120,12 +122,12 @@ static enum err_code get_vendor_balance(struct call *c, const Checkout__V1__Vend
 static enum err_code list_vendor_ledger(struct call *c, const Checkout__V1__VendorLedgerRequest *in,
 					Checkout__V1__LedgerReply *out)
 {
-	int32_t limit = 0;
+	struct page page;
 
 	if (call_perm(c, "admin.orders") || check_vendor(c, in->vendor_id) ||
-	    page_limit(c, in->has_limit, in->limit, &limit))
+	    page_of(c, in, binding(c, in->vendor_id), "i", &page))
 		return c->err.code;
-	return entries(c, in->vendor_id, in->cursor, limit, out);
+	return entries(c, in->vendor_id, &page, out);
 }
 
 struct payout {

@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "common/check.h"
-#include "common/cursor.h"
+#include "common/page.h"
 #include "services/checkout/checkout_view.h"
 #include "services/checkout/frozen.h"
 #include "services/checkout/order_view.h"
@@ -44,21 +44,17 @@ static Checkout__V1__OrderSummary *summary(struct arena *a, const struct order_r
 	return s;
 }
 
-/* One page; p says which, filter binds the cursor to it. */
-static enum err_code fill_page(struct call *c, struct order_page *p, const char *cursor, const char *filter, bool admin,
+/* One page; p says of what. */
+static enum err_code fill_page(struct call *c, struct order_page *p, const struct page *page, bool admin,
 			       Checkout__V1__ListOrdersReply *out)
 {
 	struct order_row *rows = NULL;
-	struct cursor cur;
 	size_t n = 0;
 	struct pg *pg;
-	int32_t limit = p->limit;
 
-	if (cursor_read(c->arena, cursor, filter, "it", &cur, &c->err))
-		return c->err.code;
-	p->before_us = cur.n ? cur.field[0].i : INT64_MAX;
-	p->before_id = cur.n ? cur.field[1].text : "";
-	p->limit = limit + 1;
+	p->before_us = page_int(page, 0, INT64_MAX);
+	p->before_id = page_text(page, 1, "");
+	p->limit = page->limit + 1;
 	if (call_pg(c, &pg))
 		return c->err.code;
 	if (order_db_page(pg, c->arena, p, &rows, &n, &c->err)) {
@@ -67,25 +63,26 @@ static enum err_code fill_page(struct call *c, struct order_page *p, const char 
 	}
 	pg_return(pg);
 	out->data = arena_array(c->arena, n + 1, sizeof(*out->data));
-	for (size_t i = 0; i < n && (int32_t)i < limit; i++)
+	for (size_t i = 0; i < page_shown(page, n); i++)
 		out->data[out->n_data++] = summary(c->arena, &rows[i], admin);
-	if ((int32_t)n > limit)
-		out->next_cursor = cursor_write(c->arena, filter, "it", rows[limit - 1].placed_us, rows[limit - 1].id);
+	if (page_more(page, n))
+		out->next_cursor = page_next(c, page, rows[page->limit - 1].placed_us, rows[page->limit - 1].id);
 	return OK;
 }
 
 static enum err_code list_orders(struct call *c, const Checkout__V1__ListOrdersRequest *in,
 				 Checkout__V1__ListOrdersReply *out)
 {
-	struct order_page p = { .status = in->status };
+	struct order_page p = { .status = in->status, .user_id = c->who.user_id };
+	struct page page;
 
-	if (call_user(c) || page_limit(c, in->has_limit, in->limit, &p.limit))
+	if (call_user(c))
 		return c->err.code;
-	if (in->status && !check_oneof(&c->err, "status", in->status, STATUSES))
-		return err_set(&c->err, E_INVALID, "common.invalid_input", "status");
-	p.user_id = c->who.user_id;
-	return fill_page(c, &p, in->cursor,
-			 arena_printf(c->arena, "orders|%s|%s", p.user_id, in->status ? in->status : ""), false, out);
+	if (in->status)
+		check_oneof(&c->err, "status", in->status, STATUSES);
+	if (page_of(c, in, arena_printf(c->arena, "orders|%s|%s", p.user_id, in->status ? in->status : ""), "it", &page))
+		return c->err.code;
+	return fill_page(c, &p, &page, false, out);
 }
 
 static enum err_code get_order(struct call *c, const Checkout__V1__OrderRequest *in, Checkout__V1__Order *out)
@@ -104,8 +101,10 @@ static enum err_code admin_list_orders(struct call *c, const Checkout__V1__Admin
 	struct order_page p = { .status = in->status, .number = in->number, .user_id = in->user_id };
 	uint8_t index[SHA256_LEN];
 	char hex[SHA256_HEX_LEN] = "";
+	const char *filter;
+	struct page page;
 
-	if (call_perm(c, "admin.orders") || page_limit(c, in->has_limit, in->limit, &p.limit))
+	if (call_perm(c, "admin.orders"))
 		return c->err.code;
 	if (in->status)
 		check_oneof(&c->err, "status", in->status, STATUSES);
@@ -121,10 +120,9 @@ static enum err_code admin_list_orders(struct call *c, const Checkout__V1__Admin
 		p.email_index = (struct pg_bytes){ index, SHA256_LEN };
 		hex_encode(index, SHA256_LEN, hex);
 	}
-	return fill_page(c, &p, in->cursor,
-			 arena_printf(c->arena, "admin orders|%s|%s|%s|%s", in->status ? in->status : "",
-				      in->number ? in->number : "", in->user_id ? in->user_id : "", hex),
-			 true, out);
+	filter = arena_printf(c->arena, "admin orders|%s|%s|%s|%s", in->status ? in->status : "",
+			      in->number ? in->number : "", in->user_id ? in->user_id : "", hex);
+	return page_of(c, in, filter, "it", &page) ? c->err.code : fill_page(c, &p, &page, true, out);
 }
 
 static enum err_code admin_get_order(struct call *c, const Checkout__V1__OrderRequest *in, Checkout__V1__Order *out)

@@ -7,14 +7,6 @@
 #include "services/checkout/frozen.h"
 #include "services/checkout/order_write.h"
 
-enum err_code page_limit(struct call *c, protobuf_c_boolean has, int32_t limit, int32_t *limit_r)
-{
-	if (has && !check_range(&c->err, "limit", limit, 1, 100))
-		return err_set(&c->err, E_INVALID, "common.invalid_input", "limit %d", (int)limit);
-	*limit_r = has ? limit : 20;
-	return OK;
-}
-
 enum err_code order_load_in(struct pg *pg, struct arena *a, const char *id, struct order_parts *r, struct err *e)
 {
 	*r = (struct order_parts){ 0 };

@@ -20,7 +20,5 @@ Checkout__V1__Totals *order_totals(struct arena *a, const struct order_row *o);
 MUST_CHECK enum err_code order_person(struct call *c, const char *order_id, struct pg_bytes sealed,
 				      Checkout__V1__Person **p_r);
 
-/* Pages: limit 1 to 100, 20 when absent; E_INVALID otherwise. */
-MUST_CHECK enum err_code page_limit(struct call *c, protobuf_c_boolean has, int32_t limit, int32_t *limit_r);
 
 #endif

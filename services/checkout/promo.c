@@ -3,8 +3,8 @@
 #include <string.h>
 
 #include "common/check.h"
-#include "common/cursor.h"
 #include "common/id.h"
+#include "common/page.h"
 #include "services/checkout/admin_db.h"
 #include "services/checkout/checkout_view.h"
 #include "services/checkout/frozen.h"
@@ -245,21 +245,19 @@ static enum err_code list_promotions(struct call *c, const Checkout__V1__ListPro
 				     Checkout__V1__ListPromotionsReply *out)
 {
 	struct promotion_row *rows = NULL;
-	struct cursor cur;
-	int32_t limit = 0;
+	struct page page;
 	size_t n = 0;
 	struct pg *pg;
 
-	if (call_perm(c, PERM) || page_limit(c, in->has_limit, in->limit, &limit) ||
-	    cursor_read(c->arena, in->cursor, "promotions", "t", &cur, &c->err) || call_pg(c, &pg))
+	if (call_perm(c, PERM) || page_of(c, in, "promotions", "t", &page) || call_pg(c, &pg))
 		return c->err.code;
-	if (promotion_db_page(pg, c->arena, cur.n ? cur.field[0].text : "", limit + 1, &rows, &n, &c->err)) {
+	if (promotion_db_page(pg, c->arena, page_text(&page, 0, ""), page.limit + 1, &rows, &n, &c->err)) {
 		pg_return(pg);
 		return c->err.code;
 	}
 	pg_return(pg);
 	out->data = arena_array(c->arena, n + 1, sizeof(*out->data));
-	for (size_t i = 0; i < n && (int32_t)i < limit; i++) {
+	for (size_t i = 0; i < page_shown(&page, n); i++) {
 		Checkout__V1__Promotion *p = arena_alloc(c->arena, sizeof(*p));
 
 		checkout__v1__promotion__init(p);
@@ -267,8 +265,8 @@ static enum err_code list_promotions(struct call *c, const Checkout__V1__ListPro
 		p->hdr_etag = NULL;
 		out->data[out->n_data++] = p;
 	}
-	if ((int32_t)n > limit)
-		out->next_cursor = cursor_write(c->arena, "promotions", "t", rows[limit - 1].id);
+	if (page_more(&page, n))
+		out->next_cursor = page_next(c, &page, rows[page.limit - 1].id);
 	return OK;
 }
 

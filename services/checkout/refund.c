@@ -2,9 +2,9 @@
 #include <string.h>
 
 #include "common/check.h"
-#include "common/cursor.h"
 #include "common/id.h"
 #include "common/idem.h"
+#include "common/page.h"
 #include "services/checkout/frozen.h"
 #include "services/checkout/order_view.h"
 #include "services/checkout/refund_db.h"
@@ -178,28 +178,26 @@ static enum err_code list_refunds(struct call *c, const Checkout__V1__ListRefund
 {
 	const char *filter = arena_printf(c->arena, "refunds|%s", in->order_id ? in->order_id : "");
 	struct refund_row *rows = NULL;
-	struct cursor cur;
-	int32_t limit = 0;
+	struct page page;
 	size_t n = 0;
 	struct pg *pg;
 
-	if (call_perm(c, "admin.refunds") || page_limit(c, in->has_limit, in->limit, &limit) ||
-	    cursor_read(c->arena, in->cursor, filter, "t", &cur, &c->err) || call_pg(c, &pg))
+	if (call_perm(c, "admin.refunds") || page_of(c, in, filter, "t", &page) || call_pg(c, &pg))
 		return c->err.code;
-	if (refund_db_page(pg, c->arena, in->order_id, cur.n ? cur.field[0].text : "", limit + 1, &rows, &n, &c->err)) {
+	if (refund_db_page(pg, c->arena, in->order_id, page_text(&page, 0, ""), page.limit + 1, &rows, &n, &c->err)) {
 		pg_return(pg);
 		return c->err.code;
 	}
 	pg_return(pg);
 	out->data = arena_array(c->arena, n + 1, sizeof(*out->data));
-	for (size_t i = 0; i < n && (int32_t)i < limit; i++) {
+	for (size_t i = 0; i < page_shown(&page, n); i++) {
 		Checkout__V1__Refund *x = arena_alloc(c->arena, sizeof(*x));
 
 		checkout__v1__refund__init(x);
 		fill(c->arena, &rows[i], x);
 		out->data[out->n_data++] = x;
 	}
-	if ((int32_t)n > limit)
-		out->next_cursor = cursor_write(c->arena, filter, "t", rows[limit - 1].id);
+	if (page_more(&page, n))
+		out->next_cursor = page_next(c, &page, rows[page.limit - 1].id);
 	return OK;
 }

@@ -4,6 +4,7 @@
 #include <time.h>
 
 #include "common/check.h"
+#include "common/page.h"
 #include "common/timeutil.h"
 #include "services/checkout/frozen.h"
 #include "services/checkout/order_view.h"

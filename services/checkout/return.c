@@ -4,8 +4,8 @@
 #include <string.h>
 
 #include "common/check.h"
-#include "common/cursor.h"
 #include "common/id.h"
+#include "common/page.h"
 #include "services/checkout/admin_db.h"
 #include "services/checkout/order_view.h"
 #include "services/checkout/refund_make.h"
@@ -293,27 +293,26 @@ static enum err_code list_vendor_returns(struct call *c, const Checkout__V1__Lis
 {
 	struct return_row *rows = NULL;
 	const char *filter;
-	struct cursor cur;
-	int32_t limit = 0;
+	struct page page;
 	size_t n = 0;
 	struct pg *pg;
 
-	if (call_vendor(c, "vendor.orders") || page_limit(c, in->has_limit, in->limit, &limit))
+	if (call_vendor(c, "vendor.orders"))
 		return c->err.code;
-	if (in->status && !check_oneof(&c->err, "status", in->status, "requested|approved|rejected|received"))
-		return err_set(&c->err, E_INVALID, "common.invalid_input", "status");
+	if (in->status)
+		check_oneof(&c->err, "status", in->status, "requested|approved|rejected|received");
 	filter = arena_printf(c->arena, "returns|%s|%s", c->who.vendor_id, in->status ? in->status : "");
-	if (cursor_read(c->arena, in->cursor, filter, "it", &cur, &c->err) || call_pg(c, &pg))
+	if (page_of(c, in, filter, "it", &page) || call_pg(c, &pg))
 		return c->err.code;
-	if (return_db_page(pg, c->arena, c->who.vendor_id, in->status, cur.n ? cur.field[0].i : INT64_MAX,
-			   cur.n ? cur.field[1].text : "", limit + 1, &rows, &n, &c->err)) {
+	if (return_db_page(pg, c->arena, c->who.vendor_id, in->status, page_int(&page, 0, INT64_MAX),
+			   page_text(&page, 1, ""), page.limit + 1, &rows, &n, &c->err)) {
 		pg_return(pg);
 		return c->err.code;
 	}
 	pg_return(pg);
-	fill_all(c->arena, rows, (int32_t)n > limit ? (size_t)limit : n, out);
-	if ((int32_t)n > limit)
-		out->next_cursor = cursor_write(c->arena, filter, "it", rows[limit - 1].created_us, rows[limit - 1].id);
+	fill_all(c->arena, rows, page_shown(&page, n), out);
+	if (page_more(&page, n))
+		out->next_cursor = page_next(c, &page, rows[page.limit - 1].created_us, rows[page.limit - 1].id);
 	return OK;
 }
 

@@ -3,8 +3,8 @@
 
 #include "common.pb-c.h"
 #include "common/check.h"
-#include "common/cursor.h"
 #include "common/id.h"
+#include "common/page.h"
 #include "services/checkout/admin_db.h"
 #include "services/checkout/order_view.h"
 
@@ -262,15 +262,13 @@ static enum err_code list_methods(struct call *c, const Checkout__V1__ListShippi
 	struct method_price_row *prices = NULL;
 	struct method_row *rows = NULL;
 	size_t n = 0, n_prices = 0;
-	struct cursor cur;
-	int32_t limit = 0;
+	struct page page;
 	const char **ids;
 	struct pg *pg;
 
-	if (call_perm(c, PERM) || page_limit(c, in->has_limit, in->limit, &limit) ||
-	    cursor_read(c->arena, in->cursor, "shipping", "t", &cur, &c->err) || call_pg(c, &pg))
+	if (call_perm(c, PERM) || page_of(c, in, "shipping", "t", &page) || call_pg(c, &pg))
 		return c->err.code;
-	if (method_db_page(pg, c->arena, cur.n ? cur.field[0].text : "", limit + 1, &rows, &n, &c->err) == OK) {
+	if (method_db_page(pg, c->arena, page_text(&page, 0, ""), page.limit + 1, &rows, &n, &c->err) == OK) {
 		ids = arena_array(c->arena, n + 1, sizeof(*ids));
 		for (size_t i = 0; i < n; i++)
 			ids[i] = rows[i].id;
@@ -281,14 +279,14 @@ static enum err_code list_methods(struct call *c, const Checkout__V1__ListShippi
 	if (c->err.code)
 		return c->err.code;
 	out->data = arena_array(c->arena, n + 1, sizeof(*out->data));
-	for (size_t i = 0; i < n && (int32_t)i < limit; i++) {
+	for (size_t i = 0; i < page_shown(&page, n); i++) {
 		Checkout__V1__ShippingMethod *m = arena_alloc(c->arena, sizeof(*m));
 
 		checkout__v1__shipping_method__init(m);
 		fill(c->arena, &rows[i], prices, n_prices, m);
 		out->data[out->n_data++] = m;
 	}
-	if ((int32_t)n > limit)
-		out->next_cursor = cursor_write(c->arena, "shipping", "t", rows[limit - 1].id);
+	if (page_more(&page, n))
+		out->next_cursor = page_next(c, &page, rows[page.limit - 1].id);
 	return OK;
 }

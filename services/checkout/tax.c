@@ -4,8 +4,8 @@
 
 #include "common.pb-c.h"
 #include "common/check.h"
-#include "common/cursor.h"
 #include "common/id.h"
+#include "common/page.h"
 #include "services/checkout/admin_db.h"
 #include "services/checkout/freeze.h"
 #include "services/checkout/order_view.h"
@@ -156,28 +156,26 @@ static enum err_code list_tax_rates(struct call *c, const Checkout__V1__ListTaxR
 {
 	const char *filter = arena_printf(c->arena, "tax|%s", in->country ? in->country : "");
 	struct tax_rate_row *rows = NULL;
-	struct cursor cur;
-	int32_t limit = 0;
+	struct page page;
 	size_t n = 0;
 	struct pg *pg;
 
-	if (call_perm(c, PERM) || page_limit(c, in->has_limit, in->limit, &limit) ||
-	    cursor_read(c->arena, in->cursor, filter, "t", &cur, &c->err) || call_pg(c, &pg))
+	if (call_perm(c, PERM) || page_of(c, in, filter, "t", &page) || call_pg(c, &pg))
 		return c->err.code;
-	if (tax_db_page(pg, c->arena, in->country, cur.n ? cur.field[0].text : "", limit + 1, &rows, &n, &c->err)) {
+	if (tax_db_page(pg, c->arena, in->country, page_text(&page, 0, ""), page.limit + 1, &rows, &n, &c->err)) {
 		pg_return(pg);
 		return c->err.code;
 	}
 	pg_return(pg);
 	out->data = arena_array(c->arena, n + 1, sizeof(*out->data));
-	for (size_t i = 0; i < n && (int32_t)i < limit; i++) {
+	for (size_t i = 0; i < page_shown(&page, n); i++) {
 		Checkout__V1__TaxRate *t = arena_alloc(c->arena, sizeof(*t));
 
 		checkout__v1__tax_rate__init(t);
 		fill(&rows[i], t);
 		out->data[out->n_data++] = t;
 	}
-	if ((int32_t)n > limit)
-		out->next_cursor = cursor_write(c->arena, filter, "t", rows[limit - 1].id);
+	if (page_more(&page, n))
+		out->next_cursor = page_next(c, &page, rows[page.limit - 1].id);
 	return OK;
 }

@@ -3,8 +3,8 @@
 #include <string.h>
 
 #include "common/check.h"
-#include "common/cursor.h"
 #include "common/outbox.h"
+#include "common/page.h"
 #include "events.pb-c.h"
 #include "services/checkout/checkout_view.h"
 #include "services/checkout/frozen.h"
@@ -103,34 +103,33 @@ static enum err_code list_vendor_orders(struct call *c, const Checkout__V1__List
 {
 	struct vorder_row *rows = NULL;
 	const char *filter;
-	struct cursor cur;
-	int32_t limit = 0;
+	struct page page;
 	size_t n = 0;
 	struct pg *pg;
 
-	if (call_vendor(c, PERM) || page_limit(c, in->has_limit, in->limit, &limit))
+	if (call_vendor(c, PERM))
 		return c->err.code;
-	if (in->status && !check_oneof(&c->err, "status", in->status, "placed|shipped|delivered|cancelled"))
-		return err_set(&c->err, E_INVALID, "common.invalid_input", "status");
+	if (in->status)
+		check_oneof(&c->err, "status", in->status, "placed|shipped|delivered|cancelled");
 	filter = arena_printf(c->arena, "vendor orders|%s|%s", c->who.vendor_id, in->status ? in->status : "");
-	if (cursor_read(c->arena, in->cursor, filter, "it", &cur, &c->err) || call_pg(c, &pg))
+	if (page_of(c, in, filter, "it", &page) || call_pg(c, &pg))
 		return c->err.code;
-	if (vorder_db_page(pg, c->arena, c->who.vendor_id, in->status, cur.n ? cur.field[0].i : INT64_MAX,
-			   cur.n ? cur.field[1].text : "", limit + 1, &rows, &n, &c->err)) {
+	if (vorder_db_page(pg, c->arena, c->who.vendor_id, in->status, page_int(&page, 0, INT64_MAX),
+			   page_text(&page, 1, ""), page.limit + 1, &rows, &n, &c->err)) {
 		pg_return(pg);
 		return c->err.code;
 	}
 	pg_return(pg);
 	out->data = arena_array(c->arena, n + 1, sizeof(*out->data));
-	for (size_t i = 0; i < n && (int32_t)i < limit; i++) {
+	for (size_t i = 0; i < page_shown(&page, n); i++) {
 		Checkout__V1__VendorOrder *x = arena_alloc(c->arena, sizeof(*x));
 
 		checkout__v1__vendor_order__init(x);
 		fill(c->arena, &rows[i], x);
 		out->data[out->n_data++] = x;
 	}
-	if ((int32_t)n > limit)
-		out->next_cursor = cursor_write(c->arena, filter, "it", rows[limit - 1].placed_us, rows[limit - 1].id);
+	if (page_more(&page, n))
+		out->next_cursor = page_next(c, &page, rows[page.limit - 1].placed_us, rows[page.limit - 1].id);
 	return OK;
 }
 

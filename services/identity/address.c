@@ -1,6 +1,7 @@
 /* The address book of a user; each part is sealed in its own column. */
 #include "common/check.h"
 #include "common/id.h"
+#include "common/page.h"
 #include "services/identity/account.h"
 #include "services/identity/address.h"
 #include "services/identity/person.h"
@@ -93,18 +94,19 @@ Identity__V1__Address **address_slots(struct call *c, size_t n)
 	return out;
 }
 
-static enum err_code list(struct call *c, struct pg *pg, const struct page *p, const char *filter,
+static enum err_code list(struct call *c, struct pg *pg, const struct page *p,
 			  Identity__V1__AddressesReply *out)
 {
 	struct address_row *rows;
 	size_t n, shown;
 
-	if (identity_db_address_page(pg, c->arena, c->who.user_id, p->after, p->limit + 1, &rows, &n, &c->err))
+	if (identity_db_address_page(pg, c->arena, c->who.user_id, page_text(p, 0, ""), p->limit + 1, &rows, &n, &c->err))
 		return c->err.code;
-	shown = n > (size_t)p->limit ? (size_t)p->limit : n;
+	shown = page_shown(p, n);
 	out->data = address_slots(c, shown);
 	out->n_data = shown;
-	out->next_cursor = page_next(c, filter, p, n, shown ? rows[shown - 1].id : "");
+	if (page_more(p, n))
+		out->next_cursor = page_next(c, p, rows[shown - 1].id);
 	if (address_show(c, pg, c->who.user_id, rows, shown, out->data))
 		return c->err.code;
 	for (size_t i = 0; i < shown; i++)
@@ -122,9 +124,9 @@ static enum err_code identity_address_list(struct call *c, const Identity__V1__A
 	if (call_user(c))
 		return c->err.code;
 	filter = arena_printf(c->arena, "addresses|%s", c->who.user_id);
-	if (page_read(c, in->has_limit, in->limit, in->cursor, filter, &p) || call_pg(c, &pg))
+	if (page_of(c, in, filter, "t", &p) || call_pg(c, &pg))
 		return c->err.code;
-	(void)list(c, pg, &p, filter, out);
+	(void)list(c, pg, &p, out);
 	pg_return(pg);
 	return c->err.code;
 }

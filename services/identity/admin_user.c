@@ -3,6 +3,7 @@
 
 #include "common/check.h"
 #include "common/id.h"
+#include "common/page.h"
 #include "services/identity/account.h"
 #include "services/identity/identity_db.h"
 #include "services/identity/notice.h"
@@ -44,18 +45,18 @@ static void check_filters(struct call *c, const Identity__V1__ListUsersRequest *
 		check_text(&c->err, "role", in->role, 1, 40);
 }
 
-static enum err_code list(struct call *c, struct pg *pg, struct account_filter *f, const struct page *p, const char *filter,
+static enum err_code list(struct call *c, struct pg *pg, struct account_filter *f, const struct page *p,
 			  Identity__V1__ListUsersReply *out)
 {
 	struct account_row *rows;
 	size_t n;
 
-	f->after = p->after;
+	f->after = page_text(p, 0, "");
 	f->limit = p->limit + 1;
 	if (identity_db_account_page(pg, c->arena, f, &rows, &n, &c->err))
 		return c->err.code;
 	out->data = arena_array(c->arena, n + 1, sizeof(*out->data));
-	for (size_t i = 0; i < n && i < (size_t)p->limit; i++) {
+	for (size_t i = 0; i < page_shown(p, n); i++) {
 		Identity__V1__User *u = out->data[out->n_data++] = arena_alloc(c->arena, sizeof(*u));
 
 		identity__v1__user__init(u);
@@ -63,7 +64,8 @@ static enum err_code list(struct call *c, struct pg *pg, struct account_filter *
 			return c->err.code;
 		u->hdr_etag = NULL;
 	}
-	out->next_cursor = page_next(c, filter, p, n, n ? rows[out->n_data - 1].id : "");
+	if (page_more(p, n))
+		out->next_cursor = page_next(c, p, rows[p->limit - 1].id);
 	return OK;
 }
 
@@ -92,9 +94,9 @@ static enum err_code identity_admin_user_list(struct call *c, const Identity__V1
 	}
 	filter = arena_printf(c->arena, "users|%s|%s|%s|%s", index, phone_index, in->status ? in->status : "",
 			      in->role ? in->role : "");
-	if (page_read(c, in->has_limit, in->limit, in->cursor, filter, &p) || call_pg(c, &pg))
+	if (page_of(c, in, filter, "t", &p) || call_pg(c, &pg))
 		return c->err.code;
-	(void)list(c, pg, &f, &p, filter, out);
+	(void)list(c, pg, &f, &p, out);
 	pg_return(pg);
 	return c->err.code;
 }

@@ -3,6 +3,7 @@
 
 #include "common/check.h"
 #include "common/id.h"
+#include "common/page.h"
 #include "common/timeutil.h"
 #include "services/identity/account.h"
 #include "services/identity/identity_db.h"
@@ -59,20 +60,20 @@ static enum err_code identity_api_key_list(struct call *c, const Identity__V1__A
 	struct pg *pg;
 	size_t n = 0;
 
-	if (call_perm(c, "admin.keys") || page_read(c, in->has_limit, in->limit, in->cursor, "api keys", &p) ||
-	    call_pg(c, &pg))
+	if (call_perm(c, "admin.keys") || page_of(c, in, "api keys", "t", &p) || call_pg(c, &pg))
 		return c->err.code;
-	noted(identity_db_api_key_page(pg, c->arena, p.after, p.limit + 1, &rows, &n, &c->err));
+	noted(identity_db_api_key_page(pg, c->arena, page_text(&p, 0, ""), p.limit + 1, &rows, &n, &c->err));
 	pg_return(pg);
 	if (c->err.code)
 		return c->err.code;
 	out->data = arena_array(c->arena, n + 1, sizeof(*out->data));
-	for (size_t i = 0; i < n && i < (size_t)p.limit; i++) {
+	for (size_t i = 0; i < page_shown(&p, n); i++) {
 		out->data[out->n_data] = arena_alloc(c->arena, sizeof(**out->data));
 		identity__v1__api_key__init(out->data[out->n_data]);
 		show(c, &rows[i], out->data[out->n_data++]);
 	}
-	out->next_cursor = page_next(c, "api keys", &p, n, n ? rows[out->n_data - 1].id : "");
+	if (page_more(&p, n))
+		out->next_cursor = page_next(c, &p, rows[p.limit - 1].id);
 	return OK;
 }
 

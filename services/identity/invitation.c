@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "common/check.h"
+#include "common/page.h"
 #include "services/identity/guard.h"
 #include "services/identity/identity_db.h"
 #include "services/identity/member.h"
@@ -128,23 +129,24 @@ static enum err_code identity_invitation_create(struct call *c, const Identity__
 	return call_tx(c, CALL_TX_ONLY, create, &i);
 }
 
-static enum err_code list(struct call *c, struct pg *pg, const struct page *p, const char *filter,
+static enum err_code list(struct call *c, struct pg *pg, const struct page *p,
 			  Identity__V1__InvitationsReply *out)
 {
 	struct invitation_row *rows;
 	size_t n;
 
-	if (identity_db_invitation_page(pg, c->arena, c->who.vendor_id, p->after, p->limit + 1, &rows, &n, &c->err))
+	if (identity_db_invitation_page(pg, c->arena, c->who.vendor_id, page_text(p, 0, ""), p->limit + 1, &rows, &n, &c->err))
 		return c->err.code;
 	out->data = arena_array(c->arena, n + 1, sizeof(*out->data));
-	for (size_t i = 0; i < n && i < (size_t)p->limit; i++) {
+	for (size_t i = 0; i < page_shown(p, n); i++) {
 		Identity__V1__Invitation *one = out->data[out->n_data++] = arena_alloc(c->arena, sizeof(*one));
 
 		identity__v1__invitation__init(one);
 		if (show(c, &rows[i], one, &c->err))
 			return c->err.code;
 	}
-	out->next_cursor = page_next(c, filter, p, n, n ? rows[out->n_data - 1].id : "");
+	if (page_more(p, n))
+		out->next_cursor = page_next(c, p, rows[p->limit - 1].id);
 	return OK;
 }
 
@@ -158,9 +160,9 @@ static enum err_code identity_invitation_list(struct call *c, const Identity__V1
 	if (call_vendor(c, "vendor.members"))
 		return c->err.code;
 	filter = arena_printf(c->arena, "invitations|%s", c->who.vendor_id);
-	if (page_read(c, in->has_limit, in->limit, in->cursor, filter, &p) || call_pg(c, &pg))
+	if (page_of(c, in, filter, "t", &p) || call_pg(c, &pg))
 		return c->err.code;
-	(void)list(c, pg, &p, filter, out);
+	(void)list(c, pg, &p, out);
 	pg_return(pg);
 	return c->err.code;
 }

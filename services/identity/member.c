@@ -3,6 +3,7 @@
 
 #include "common/check.h"
 #include "common/id.h"
+#include "common/page.h"
 #include "services/identity/identity_db.h"
 #include "services/identity/member.h"
 #include "services/identity/person.h"
@@ -45,23 +46,24 @@ static enum err_code show(struct call *c, const struct member_row *row, Identity
 	return c->err.code;
 }
 
-static enum err_code list(struct call *c, struct pg *pg, const struct page *p, const char *filter,
+static enum err_code list(struct call *c, struct pg *pg, const struct page *p,
 			  Identity__V1__MembersReply *out)
 {
 	struct member_row *rows;
 	size_t n;
 
-	if (identity_db_member_page(pg, c->arena, c->who.vendor_id, p->after, p->limit + 1, &rows, &n, &c->err))
+	if (identity_db_member_page(pg, c->arena, c->who.vendor_id, page_text(p, 0, ""), p->limit + 1, &rows, &n, &c->err))
 		return c->err.code;
 	out->data = arena_array(c->arena, n + 1, sizeof(*out->data));
-	for (size_t i = 0; i < n && i < (size_t)p->limit; i++) {
+	for (size_t i = 0; i < page_shown(p, n); i++) {
 		Identity__V1__Member *m = out->data[out->n_data++] = arena_alloc(c->arena, sizeof(*m));
 
 		identity__v1__member__init(m);
 		if (show(c, &rows[i], m))
 			return c->err.code;
 	}
-	out->next_cursor = page_next(c, filter, p, n, n ? rows[out->n_data - 1].user_id : "");
+	if (page_more(p, n))
+		out->next_cursor = page_next(c, p, rows[p->limit - 1].user_id);
 	return OK;
 }
 
@@ -75,9 +77,9 @@ static enum err_code identity_member_list(struct call *c, const Identity__V1__Me
 	if (call_vendor(c, "vendor.members"))
 		return c->err.code;
 	filter = arena_printf(c->arena, "members|%s", c->who.vendor_id);
-	if (page_read(c, in->has_limit, in->limit, in->cursor, filter, &p) || call_pg(c, &pg))
+	if (page_of(c, in, filter, "t", &p) || call_pg(c, &pg))
 		return c->err.code;
-	(void)list(c, pg, &p, filter, out);
+	(void)list(c, pg, &p, out);
 	pg_return(pg);
 	return c->err.code;
 }

@@ -3,30 +3,7 @@
 #include <string.h>
 
 #include "common/check.h"
-#include "common/cursor.h"
 #include "services/identity/password_rules.h"
-
-#define LIMIT_DEFAULT 20
-#define LIMIT_MAX     100
-
-enum err_code page_read(struct call *c, bool has_limit, int32_t limit, const char *cursor, const char *filter,
-			struct page *page_r)
-{
-	struct cursor cur;
-
-	if (has_limit && !check_range(&c->err, "limit", limit, 1, LIMIT_MAX))
-		return input_ok(c);
-	if (cursor_read(c->arena, cursor, filter, "t", &cur, &c->err))
-		return c->err.code;
-	page_r->limit = has_limit ? limit : LIMIT_DEFAULT;
-	page_r->after = cur.n ? cur.field[0].text : "";
-	return OK;
-}
-
-char *page_next(struct call *c, const char *filter, const struct page *p, size_t n, const char *last_id)
-{
-	return n > (size_t)p->limit ? cursor_write(c->arena, filter, "t", last_id) : NULL;
-}
 
 char *etag_of(struct call *c, const char *id, int64_t version)
 {

@@ -1,4 +1,4 @@
-/* Small steps that many handlers take: pages, ETags, fields of replies. */
+/* Small steps that many handlers take: ETags, fields of replies. */
 #ifndef SOUK_IDENTITY_REPLY_H
 #define SOUK_IDENTITY_REPLY_H
 
@@ -13,16 +13,6 @@ static inline void noted(enum err_code code)
 {
 	(void)code;
 }
-
-struct page {
-	int32_t limit;
-	const char *after; /* id of the last row seen, "" at the start */
-};
-/* limit 1 to 100, 20 when absent; filter is everything that shapes the list. */
-MUST_CHECK enum err_code page_read(struct call *c, bool has_limit, int32_t limit, const char *cursor,
-				   const char *filter, struct page *page_r);
-/* NULL when n rows of limit + 1 asked are the end. */
-char *page_next(struct call *c, const char *filter, const struct page *p, size_t n, const char *last_id);
 
 char *etag_of(struct call *c, const char *id, int64_t version);
 /* NULL if_match is fine; another than etag is 412 with the current one. */

@@ -1,3 +1,4 @@
+#include "common/page.h"
 #include "services/identity/session_list.h"
 
 #include <string.h>
@@ -30,7 +31,7 @@ static enum err_code show(struct call *c, const struct session_list_ask *ask, st
 }
 
 static enum err_code show_all(struct call *c, struct pg *pg, const struct session_list_ask *ask, const struct page *p,
-			      const char *filter, Identity__V1__SessionsReply *out)
+			      Identity__V1__SessionsReply *out)
 {
 	struct session_list_row *rows;
 	struct account_row *account;
@@ -42,18 +43,19 @@ static enum err_code show_all(struct call *c, struct pg *pg, const struct sessio
 		return c->err.code;
 	if (!found)
 		return not_found(c, "user");
-	if (identity_db_session_page(pg, c->arena, ask->user_id, p->after, p->limit + 1, &rows, &n, &c->err) ||
+	if (identity_db_session_page(pg, c->arena, ask->user_id, page_text(p, 0, ""), p->limit + 1, &rows, &n, &c->err) ||
 	    (account->person_key.data && person_key_open(&identity_of(c)->keys, c->arena, account->id,
 							 account->person_key, &ring, &c->err)))
 		return c->err.code;
 	out->data = arena_array(c->arena, n + 1, sizeof(*out->data));
-	for (size_t i = 0; i < n && i < (size_t)p->limit && c->err.code == OK; i++) {
+	for (size_t i = 0; i < page_shown(p, n) && c->err.code == OK; i++) {
 		out->data[out->n_data] = arena_alloc(c->arena, sizeof(**out->data));
 		identity__v1__session__init(out->data[out->n_data]);
 		(void)show(c, ask, ring, &rows[i], out->data[out->n_data++]);
 	}
 	keyring_free(ring);
-	out->next_cursor = page_next(c, filter, p, n, n ? rows[out->n_data - 1].id : "");
+	if (page_more(p, n))
+		out->next_cursor = page_next(c, p, rows[p->limit - 1].id);
 	return c->err.code;
 }
 
@@ -63,9 +65,9 @@ enum err_code session_list(struct call *c, const struct session_list_ask *ask, I
 	struct page p;
 	struct pg *pg;
 
-	if (page_read(c, ask->has_limit, ask->limit, ask->cursor, filter, &p) || call_pg(c, &pg))
+	if (page_of(c, ask, filter, "t", &p) || call_pg(c, &pg))
 		return c->err.code;
-	(void)show_all(c, pg, ask, &p, filter, out);
+	(void)show_all(c, pg, ask, &p, out);
 	pg_return(pg);
 	return c->err.code;
 }

@@ -1,7 +1,7 @@
 /* Where a vendor's units lie. Every vendor has a "main" location from its first variant on. */
 #include "common/check.h"
-#include "common/cursor.h"
 #include "common/id.h"
+#include "common/page.h"
 #include "inventory.pb-c.h"
 #include "services/inventory/inventory.h"
 #include "services/inventory/inventory_db.h"
@@ -30,37 +30,33 @@ static void location_fill(const struct location_row *r, Inventory__V1__Location 
 static enum err_code inventory_list_locations(struct call *c, const Inventory__V1__ListLocationsRequest *in,
 					      Inventory__V1__ListLocationsReply *out)
 {
-	struct cursor cur;
+	struct page page;
 	struct location_row *rows = NULL;
 	size_t n = 0;
 	struct pg *pg;
 	enum err_code code;
-	int32_t limit = in->has_limit ? in->limit : 20;
 	const char *filter;
 
 	if (call_vendor(c, "vendor.inventory"))
 		return c->err.code;
-	check_range(&c->err, "limit", limit, 1, 100);
-	if (c->err.n_details)
-		return err_set(&c->err, E_INVALID, "common.invalid_input", "locations");
 	filter = arena_printf(c->arena, "locations|%s", c->who.vendor_id);
-	if (cursor_read(c->arena, in->cursor, filter, "t", &cur, &c->err) || call_pg(c, &pg))
+	if (page_of(c, in, filter, "t", &page) || call_pg(c, &pg))
 		return c->err.code;
-	code = inventory_db_locations(pg, c->arena, c->who.vendor_id, cur.n ? cur.field[0].text : "", limit + 1, &rows,
+	code = inventory_db_locations(pg, c->arena, c->who.vendor_id, page_text(&page, 0, ""), page.limit + 1, &rows,
 				      &n, &c->err);
 	pg_return(pg);
 	if (code)
 		return code;
 	out->data = arena_alloc(c->arena, (n + 1) * sizeof(*out->data));
-	for (size_t i = 0; i < n && i < (size_t)limit; i++) {
+	for (size_t i = 0; i < page_shown(&page, n); i++) {
 		Inventory__V1__Location *l = arena_alloc(c->arena, sizeof(*l));
 
 		inventory__v1__location__init(l);
 		location_fill(&rows[i], l);
 		out->data[out->n_data++] = l;
 	}
-	if (n > (size_t)limit)
-		out->next_cursor = cursor_write(c->arena, filter, "t", rows[limit - 1].id);
+	if (page_more(&page, n))
+		out->next_cursor = page_next(c, &page, rows[page.limit - 1].id);
 	return OK;
 }
 

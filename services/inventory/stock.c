@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "common/check.h"
-#include "common/cursor.h"
+#include "common/page.h"
 #include "inventory.pb-c.h"
 #include "services/inventory/inventory.h"
 #include "services/inventory/inventory_db.h"
@@ -99,40 +99,36 @@ static enum err_code inventory_get_stock(struct call *c, const Inventory__V1__Ge
 static enum err_code inventory_list_stock(struct call *c, const Inventory__V1__ListStockRequest *in,
 					  Inventory__V1__ListStockReply *out)
 {
-	struct cursor cur;
+	struct page page;
 	struct stock_row *rows = NULL;
 	size_t n = 0;
 	struct pg *pg;
 	enum err_code code;
-	int32_t limit = in->has_limit ? in->limit : 20;
 	const char *filter;
 
 	if (call_vendor(c, "vendor.inventory"))
 		return c->err.code;
-	check_range(&c->err, "limit", limit, 1, 100);
 	if (in->location_id)
 		check_id(&c->err, "location_id", in->location_id, "loc");
-	if (c->err.n_details)
-		return err_set(&c->err, E_INVALID, "common.invalid_input", "stock list");
 	filter = arena_printf(c->arena, "stock|%s|%d|%s", c->who.vendor_id, in->low_stock,
 			      in->location_id ? in->location_id : "");
-	if (cursor_read(c->arena, in->cursor, filter, "t", &cur, &c->err) || call_pg(c, &pg))
+	if (page_of(c, in, filter, "t", &page) || call_pg(c, &pg))
 		return c->err.code;
-	code = inventory_db_stock_page(pg, c->arena, c->who.vendor_id, cur.n ? cur.field[0].text : "", in->low_stock,
-				       in->location_id ? in->location_id : "", limit + 1, &rows, &n, &c->err);
+	code = inventory_db_stock_page(pg, c->arena, c->who.vendor_id, page_text(&page, 0, ""), in->low_stock,
+				       in->location_id ? in->location_id : "", page.limit + 1, &rows, &n, &c->err);
 	pg_return(pg);
 	if (code)
 		return code;
 	out->data = arena_alloc(c->arena, (n + 1) * sizeof(*out->data));
-	for (size_t i = 0; i < n && i < (size_t)limit; i++) {
+	for (size_t i = 0; i < page_shown(&page, n); i++) {
 		Inventory__V1__StockLevel *s = arena_alloc(c->arena, sizeof(*s));
 
 		inventory__v1__stock_level__init(s);
 		stock_fill(&rows[i], s);
 		out->data[out->n_data++] = s;
 	}
-	if (n > (size_t)limit)
-		out->next_cursor = cursor_write(c->arena, filter, "t", rows[limit - 1].variant_id);
+	if (page_more(&page, n))
+		out->next_cursor = page_next(c, &page, rows[page.limit - 1].variant_id);
 	return OK;
 }
 
@@ -281,33 +277,29 @@ static enum err_code inventory_adjust_stock(struct call *c, const Inventory__V1_
 static enum err_code inventory_list_movements(struct call *c, const Inventory__V1__MovementsRequest *in,
 					      Inventory__V1__MovementsReply *out)
 {
-	struct cursor cur;
+	struct page page;
 	struct stock_row *r = NULL;
 	struct movement_row *rows = NULL;
 	size_t n = 0;
 	struct pg *pg;
-	int32_t limit = in->has_limit ? in->limit : 20;
 	const char *filter;
 	enum err_code code;
 
 	if (call_vendor(c, "vendor.inventory"))
 		return c->err.code;
 	check_text(&c->err, "sku", in->sku, 1, 100);
-	check_range(&c->err, "limit", limit, 1, 100);
-	if (c->err.n_details)
-		return err_set(&c->err, E_INVALID, "common.invalid_input", "movements");
 	filter = arena_printf(c->arena, "movements|%s|%s", c->who.vendor_id, in->sku);
-	if (cursor_read(c->arena, in->cursor, filter, "i", &cur, &c->err) || call_pg(c, &pg))
+	if (page_of(c, in, filter, "i", &page) || call_pg(c, &pg))
 		return c->err.code;
 	code = own_stock(c, pg, in->sku, &r, &c->err);
 	if (!code)
-		code = inventory_db_movements(pg, c->arena, r->variant_id, cur.n ? cur.field[0].i : INT64_MAX, limit + 1,
+		code = inventory_db_movements(pg, c->arena, r->variant_id, page_int(&page, 0, INT64_MAX), page.limit + 1,
 					      &rows, &n, &c->err);
 	pg_return(pg);
 	if (code)
 		return code;
 	out->data = arena_alloc(c->arena, (n + 1) * sizeof(*out->data));
-	for (size_t i = 0; i < n && i < (size_t)limit; i++) {
+	for (size_t i = 0; i < page_shown(&page, n); i++) {
 		Inventory__V1__Movement *m = arena_alloc(c->arena, sizeof(*m));
 
 		inventory__v1__movement__init(m);
@@ -322,7 +314,7 @@ static enum err_code inventory_list_movements(struct call *c, const Inventory__V
 		m->actor = (char *)rows[i].actor;
 		out->data[out->n_data++] = m;
 	}
-	if (n > (size_t)limit)
-		out->next_cursor = cursor_write(c->arena, filter, "i", rows[limit - 1].seq);
+	if (page_more(&page, n))
+		out->next_cursor = page_next(c, &page, rows[page.limit - 1].seq);
 	return OK;
 }

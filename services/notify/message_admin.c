@@ -2,7 +2,7 @@
 #include <string.h>
 
 #include "common/check.h"
-#include "common/cursor.h"
+#include "common/page.h"
 #include "notify.pb-c.h"
 #include "services/notify/letter.h"
 #include "services/notify/notify.h"
@@ -45,10 +45,8 @@ static const char *text(const char *s)
 	return s ? s : "";
 }
 
-static enum err_code check_filter(struct call *c, const Notify__V1__ListMessagesRequest *in)
+static void check_filter(struct call *c, const Notify__V1__ListMessagesRequest *in)
 {
-	if (in->has_limit)
-		check_range(&c->err, "limit", in->limit, 1, 100);
 	if (in->state && *in->state)
 		check_oneof(&c->err, "state", in->state, "queued|sending|sent|failed|suppressed");
 	if (in->user_id && *in->user_id)
@@ -57,37 +55,33 @@ static enum err_code check_filter(struct call *c, const Notify__V1__ListMessages
 		check_id(&c->err, "order_id", in->order_id, "ord");
 	if (in->kind)
 		check_text(&c->err, "kind", in->kind, 0, 60);
-	return c->err.n_details ? err_set(&c->err, E_INVALID, "common.invalid_input", "filter") : OK;
 }
 
 static enum err_code list_messages(struct call *c, const Notify__V1__ListMessagesRequest *in,
 				   Notify__V1__ListMessagesReply *out)
 {
 	struct message_filter f = { text(in->user_id), text(in->order_id), text(in->state), text(in->kind), "" };
-	int32_t limit = in->has_limit ? in->limit : 20;
 	struct message_row *rows = NULL;
-	struct cursor cur;
+	struct page page;
 	const char *bind;
 	enum err_code code;
 	size_t n = 0;
 	struct pg *pg;
 
-	if (call_perm(c, "admin.notify") || check_filter(c, in))
+	if (call_perm(c, "admin.notify"))
 		return c->err.code;
+	check_filter(c, in);
 	bind = arena_printf(c->arena, "mails|%s|%s|%s|%s", f.user_id, f.order_id, f.state, f.kind);
-	if (cursor_read(c->arena, in->cursor, bind, "t", &cur, &c->err))
+	if (page_of(c, in, bind, "t", &page) || call_pg(c, &pg))
 		return c->err.code;
-	if (cur.n)
-		f.before = cur.field[0].text;
-	if (call_pg(c, &pg))
-		return c->err.code;
-	code = notify_db_messages(pg, c->arena, &f, limit + 1, &rows, &n, &c->err);
+	f.before = page_text(&page, 0, "");
+	code = notify_db_messages(pg, c->arena, &f, page.limit + 1, &rows, &n, &c->err);
 	pg_return(pg);
 	if (code)
 		return code;
-	if (n > (size_t)limit) {
-		n = (size_t)limit;
-		out->next_cursor = cursor_write(c->arena, bind, "t", rows[n - 1].id);
+	if (page_more(&page, n)) {
+		n = page_shown(&page, n);
+		out->next_cursor = page_next(c, &page, rows[n - 1].id);
 	}
 	out->data = arena_alloc(c->arena, (n + 1) * sizeof(*out->data));
 	for (size_t i = 0; i < n; i++) {

@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "common/check.h"
-#include "common/cursor.h"
+#include "common/page.h"
 #include "notify.pb-c.h"
 #include "services/notify/event_json.h"
 #include "services/notify/notify.h"
@@ -156,26 +156,23 @@ static enum err_code create_webhook(struct call *c, const Notify__V1__CreateWebh
 static enum err_code list_webhooks(struct call *c, const Notify__V1__ListWebhooksRequest *in,
 				   Notify__V1__ListWebhooksReply *out)
 {
-	int32_t limit = in->has_limit ? in->limit : 20;
 	struct webhook_row *rows = NULL;
-	struct cursor cur;
+	struct page page;
 	enum err_code code;
 	size_t n = 0;
 	struct pg *pg;
 
 	if (call_perm(c, "admin.notify"))
 		return c->err.code;
-	if (!check_range(&c->err, "limit", limit, 1, 100))
-		return err_set(&c->err, E_INVALID, "common.invalid_input", "limit");
-	if (cursor_read(c->arena, in->cursor, "webhooks", "t", &cur, &c->err) || call_pg(c, &pg))
+	if (page_of(c, in, "webhooks", "t", &page) || call_pg(c, &pg))
 		return c->err.code;
-	code = notify_db_webhooks(pg, c->arena, cur.n ? cur.field[0].text : "", limit + 1, &rows, &n, &c->err);
+	code = notify_db_webhooks(pg, c->arena, page_text(&page, 0, ""), page.limit + 1, &rows, &n, &c->err);
 	pg_return(pg);
 	if (code)
 		return code;
-	if (n > (size_t)limit) {
-		n = (size_t)limit;
-		out->next_cursor = cursor_write(c->arena, "webhooks", "t", rows[n - 1].id);
+	if (page_more(&page, n)) {
+		n = page_shown(&page, n);
+		out->next_cursor = page_next(c, &page, rows[n - 1].id);
 	}
 	out->data = arena_alloc(c->arena, (n + 1) * sizeof(*out->data));
 	for (size_t i = 0; i < n; i++) {

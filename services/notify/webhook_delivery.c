@@ -2,7 +2,7 @@
 #include <string.h>
 
 #include "common/check.h"
-#include "common/cursor.h"
+#include "common/page.h"
 #include "common/timeutil.h"
 #include "notify.pb-c.h"
 #include "services/notify/webhook.h"
@@ -58,10 +58,9 @@ static enum err_code load(struct call *c, struct pg *pg, const char *webhook_id,
 static enum err_code list_webhook_deliveries(struct call *c, const Notify__V1__ListWebhookDeliveriesRequest *in,
 					     Notify__V1__ListWebhookDeliveriesReply *out)
 {
-	int32_t limit = in->has_limit ? in->limit : 20;
 	struct hook_delivery_row *rows = NULL;
 	struct webhook_row *w = NULL;
-	struct cursor cur;
+	struct page page;
 	enum err_code code;
 	const char *bind;
 	size_t n = 0;
@@ -69,24 +68,21 @@ static enum err_code list_webhook_deliveries(struct call *c, const Notify__V1__L
 
 	if (call_perm(c, "admin.notify"))
 		return c->err.code;
-	check_range(&c->err, "limit", limit, 1, 100);
 	if (in->state && *in->state)
 		check_oneof(&c->err, "state", in->state, "queued|sending|sent|failed");
-	if (c->err.n_details)
-		return err_set(&c->err, E_INVALID, "common.invalid_input", "filter");
 	bind = arena_printf(c->arena, "hooks|%s|%s", text(in->webhook_id), text(in->state));
-	if (cursor_read(c->arena, in->cursor, bind, "t", &cur, &c->err) || call_pg(c, &pg))
+	if (page_of(c, in, bind, "t", &page) || call_pg(c, &pg))
 		return c->err.code;
 	code = webhook_load(c, pg, in->webhook_id, &w, &c->err);
 	if (!code)
-		code = notify_db_hooks(pg, c->arena, w->id, text(in->state), cur.n ? cur.field[0].text : "", limit + 1,
+		code = notify_db_hooks(pg, c->arena, w->id, text(in->state), page_text(&page, 0, ""), page.limit + 1,
 				       &rows, &n, &c->err);
 	pg_return(pg);
 	if (code)
 		return code;
-	if (n > (size_t)limit) {
-		n = (size_t)limit;
-		out->next_cursor = cursor_write(c->arena, bind, "t", rows[n - 1].id);
+	if (page_more(&page, n)) {
+		n = page_shown(&page, n);
+		out->next_cursor = page_next(c, &page, rows[n - 1].id);
 	}
 	out->data = arena_alloc(c->arena, (n + 1) * sizeof(*out->data));
 	for (size_t i = 0; i < n; i++) {
