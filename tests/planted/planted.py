@@ -19,7 +19,7 @@ BUGS = [
     ("the last unit is sold twice: no WHERE and no CHECK", ["integration_inventory_test_stock"], [
         ("services/inventory/migrations/0001_stock.sql",
          "	CONSTRAINT stock_not_oversold CHECK (backorder OR reserved <= on_hand),\n", ""),
-        ("services/inventory/migrations/0004_reserve_batch.sql",
+        ("services/inventory/migrations/0005_repeated_key.sql",
          "CONTINUE WHEN NOT v_stock.backorder AND v_rest < p_qtys[i];", ""),
         ("services/inventory/migrations/0004_reserve_batch.sql",
          "IF NOT v_stock.backorder AND v_left[i] < p_qtys[i] THEN", "IF false THEN")]),

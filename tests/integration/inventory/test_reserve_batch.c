@@ -73,6 +73,22 @@ static void test_keys(void **state)
 	assert_books("k", 5);
 }
 
+/* A request and its own repeat in one batch: the repeat takes nothing, so neither stock nor cap refuse it. */
+static void test_repeats(void **state)
+{
+	(void)state;
+	stock("r", 3);
+	assert_string_equal(pg_fixture_text(fx, BATCH, "r", "ARRAY['r1','r1','r2','r2']", "ARRAY['g1','g2','g3','g4']", "ARRAY[2,2,1,1]",
+					    "ARRAY['','','','']", 4, 0),
+			    "ok:3 known:1 ok:1 known:0");
+	assert_books("r", 3);
+	stock("s", 9);
+	assert_string_equal(pg_fixture_text(fx, BATCH, "s", "ARRAY['s1','s1']", "ARRAY['h1','h2']", "ARRAY[3,3]", "ARRAY['ann','ann']",
+					    2, 4),
+			    "ok:9 known:6");
+	assert_books("s", 3);
+}
+
 /* The cap counts what an owner holds already and what the same batch gives it. */
 static void test_cap(void **state)
 {
@@ -133,7 +149,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_order), cmocka_unit_test(test_keys),    cmocka_unit_test(test_cap),
-		cmocka_unit_test(test_lost_key), cmocka_unit_test(test_expires),
+		cmocka_unit_test(test_lost_key), cmocka_unit_test(test_expires), cmocka_unit_test(test_repeats),
 	};
 
 	return cmocka_run_group_tests(tests, open_world, close_world);
