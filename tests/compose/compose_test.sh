@@ -203,9 +203,9 @@ make_run_dir() {
 }
 
 do_up() {
-	local since=$SECONDS
+	local since=$SECONDS state=
 	section "docker compose up, and a purchase through the edge"
-	if ! run_quiet "$work/up.out" timeout 300 "${dc[@]}" up -d --no-build; then
+	if ! run_quiet "$work/up.out" timeout 600 "${dc[@]}" up -d --no-build; then
 		fail "docker compose up" "$work/up.out"
 		"${dc[@]}" ps 2>&1 | sed 's/^/      /' | head -n 40
 		"${dc[@]}" logs --tail 5 2>&1 | sed 's/^/      /' | head -n 60
@@ -225,11 +225,18 @@ do_up() {
 		fail "a purchase within 2 min" "$work/first.out"
 		finish
 	fi
-	for _ in {1..240}; do
-		[[ $("$docker" inspect -f '{{.State.Status}} {{.State.ExitCode}}' "${COMPOSE_PROJECT_NAME}_demo_1" \
-			"${COMPOSE_PROJECT_NAME}-demo-1" 2>/dev/null) == "exited 0" ]] && { pass "the demo shop is loaded"; break; }
+	for _ in {1..600}; do
+		state=$("$docker" inspect -f '{{.State.Status}} {{.State.ExitCode}}' "${COMPOSE_PROJECT_NAME}_demo_1" \
+			"${COMPOSE_PROJECT_NAME}-demo-1" 2>/dev/null)
+		[[ $state == exited* ]] && break
 		pause 0.5
 	done
+	if [[ $state == "exited 0" ]]; then
+		pass "the demo shop is loaded"
+	else
+		"${dc[@]}" logs --tail 20 demo >"$work/demo.out" 2>&1
+		fail "the demo shop is loaded (${state:-never started})" "$work/demo.out"
+	fi
 	curl -fsSk --max-time 10 "https://127.0.0.1:$SOUK_HTTPS_PORT/healthz" >"$work/tls.out" 2>&1 && pass "TLS at the edge" \
 		|| fail "TLS at the edge" "$work/tls.out"
 	[[ $(curl -sk --max-time 10 -o /dev/null -w '%{http_code}' "https://127.0.0.1:$SOUK_HTTPS_PORT/metrics") == 404 ]] \
@@ -313,7 +320,7 @@ do_scale() {
 	local ids id before=() after=() i sum=0 low high
 	section "scale: catalog=3, then 1"
 	"${dc[@]}" up -d --no-build --no-recreate --scale catalog=3 catalog >"$work/scale.out" 2>&1 || { fail "scale to 3" "$work/scale.out"; return; }
-	for _ in {1..60}; do
+	for _ in {1..240}; do
 		[[ $("$docker" ps -q --filter "label=com.docker.compose.project=$COMPOSE_PROJECT_NAME" --filter label=com.docker.compose.service=catalog --filter health=healthy | wc -l) == 3 ]] && break
 		pause 0.5
 	done
@@ -344,9 +351,9 @@ do_roll() {
 	for d in $(git ls-files 'services/*/main.c' | cut -d/ -f2) gateway; do
 		[[ $("${dc[@]}" ps -q "$d" 2>/dev/null) ]] && services+=("$d")
 	done
-	traffic --seconds 1000 --stop-file "$work/rolled" --threads 3 --buy 0.3 >"$work/roll-traffic.out" 2>&1 &
+	traffic --seconds 1300 --stop-file "$work/rolled" --threads 3 --buy 0.3 >"$work/roll-traffic.out" 2>&1 &
 	pid=$!
-	if timeout 420 deploy/roll.sh "${services[@]}" >"$work/roll.out" 2>&1; then
+	if timeout 1200 deploy/roll.sh "${services[@]}" >"$work/roll.out" 2>&1; then
 		pass "replaced: ${services[*]}"
 	else
 		fail "deploy/roll.sh" "$work/roll.out"
