@@ -96,7 +96,6 @@ static bool read_hit(struct arena *a, const json_t *hit, const char *currency, s
 	c.rating_x100 = (int32_t)number(rank, "rating_x100", 0, 500);
 	c.rating_count = (int32_t)number(rank, "rating_count", 0, INT32_MAX);
 	c.sold_30d = (int32_t)number(rank, "sold_30d", 0, INT32_MAX);
-	c.published_at = number(rank, "published_at", 0, 1LL << 53);
 	c.price = number(json_object_get(src, "prices"), currency, -1, 1LL << 53);
 	*c_r = c;
 	return true;

@@ -11,7 +11,6 @@ struct candidate {
 	int32_t len_a, len_b, len_c, len_d;
 	int64_t price; /* in the currency asked for; -1: none */
 	int32_t rating_x100, rating_count, sold_30d;
-	int64_t published_at;
 	/* For facets, where the engine counts none itself and they were asked for; lists divided by U+001F. */
 	const char *brand, *vendor_id, *categories, *attrs;
 };

@@ -18,45 +18,50 @@
 	" AND " F_PRICE " AND " F_STOCK " AND " F_RATING " AND " F_ATTRS
 
 static const struct pg_col candidate_cols[] = {
-	PG_COL(candidate, product_id),	 PG_COL(candidate, card),	  PG_COL(candidate, tsv),
-	PG_COL(candidate, availability), PG_COL(candidate, len_a),	  PG_COL(candidate, len_b),
-	PG_COL(candidate, len_c),	 PG_COL(candidate, len_d),	  PG_COL(candidate, price),
-	PG_COL(candidate, rating_x100),	 PG_COL(candidate, rating_count), PG_COL(candidate, sold_30d),
-	PG_COL(candidate, published_at), PG_COL(candidate, brand),	  PG_COL(candidate, vendor_id),
+	PG_COL(candidate, product_id), PG_COL(candidate, card),	    PG_COL(candidate, tsv),
+	PG_COL(candidate, availability), PG_COL(candidate, len_a),    PG_COL(candidate, len_b),
+	PG_COL(candidate, len_c),	 PG_COL(candidate, len_d),    PG_COL(candidate, rating_x100),
+	PG_COL(candidate, rating_count), PG_COL(candidate, sold_30d),
+#define FOR_RANKING 11
+	PG_COL(candidate, price),	 PG_COL(candidate, brand),    PG_COL(candidate, vendor_id),
 	PG_COL(candidate, categories),	 PG_COL(candidate, attrs),
+#define FOR_FACETS 16
 };
-#define CANDIDATE_ROW .col = candidate_cols, .ncol = 17, .row_size = sizeof(struct candidate)
-#define FOR_FACETS(column)     "CASE WHEN $13::boolean THEN " column " END"
-#define FOR_ATTR_FACETS(column) "CASE WHEN $14::boolean THEN " column " END"
-/* The price costs what the JSON costs: where neither the sort nor a facet needs it, it is not looked up. */
-#define CANDIDATE_COLUMNS(card, tsv)                                                               \
-	"d.product_id, " card " AS card, " tsv " AS tsv, d.availability, d.len_a, d.len_b, d.len_c, d.len_d,"       \
-	" coalesce(" FOR_FACETS("(d.prices ->> $3)::bigint") ", -1) AS price, d.rating_x100, d.rating_count, d.sold_30d,"       \
-	" d.published_at, " FOR_FACETS("d.brand") " AS brand, " FOR_FACETS("d.vendor_id") " AS vendor_id, "                        \
-	FOR_FACETS("array_to_string(d.categories, chr(31))") " AS categories, "                    \
-	FOR_ATTR_FACETS("array_to_string(d.attrs, chr(31))") " AS attrs"
+#define CANDIDATE_ROW(columns) .col = candidate_cols, .ncol = (columns), .row_size = sizeof(struct candidate)
+#define RANKING_COLUMNS(card, tsv)                                                                 \
+	"d.product_id, " card " AS card, " tsv " AS tsv, d.availability, d.len_a, d.len_b, d.len_c, d.len_d," \
+	" d.rating_x100, d.rating_count, d.sold_30d"
+#define FACET_COLUMNS                                                                              \
+	", coalesce((d.prices ->> $3)::bigint, -1) AS price, d.brand, d.vendor_id,"                \
+	" array_to_string(d.categories, chr(31)) AS categories,"                                   \
+	" CASE WHEN $13::boolean THEN array_to_string(d.attrs, chr(31)) END AS attrs"
 
 /*
  * Rows of an index from before cards have none until the rebuild is through. A CTE is planned for all of its rows: for the
  * first thousand alone a scan of the table looks cheap to the planner, and reads every tsvector on its way.
  */
-#define CANDIDATES(word, condition)                                                                \
+#define CANDIDATES(word, columns, n_columns, condition)                                            \
 	{                                                                                          \
 		.name = "candidates_" word,                                                        \
 		.sql = "WITH c AS MATERIALIZED (SELECT "                                           \
-		       CANDIDATE_COLUMNS("d.card", "CASE WHEN d.card = '' THEN d.tsv::text END") WHERE_ALL condition      \
+		       RANKING_COLUMNS("d.card", "CASE WHEN d.card = '' THEN d.tsv::text END") columns WHERE_ALL condition \
 		       ") SELECT * FROM c LIMIT $12::integer",                                     \
-		CANDIDATE_ROW,                                                                     \
+		CANDIDATE_ROW(n_columns),                                                          \
 	}
-static const struct pg_stmt of_the_top = CANDIDATES("top", " AND d.tier = 0");
-static const struct pg_stmt of_the_good = CANDIDATES("good", " AND d.tier <= 1");
-static const struct pg_stmt of_all = CANDIDATES("all", "");
+#define TOP  " AND d.tier = 0"
+#define GOOD " AND d.tier <= 1"
+static const struct pg_stmt top = CANDIDATES("top", "", FOR_RANKING, TOP);
+static const struct pg_stmt good = CANDIDATES("good", "", FOR_RANKING, GOOD);
+static const struct pg_stmt all = CANDIDATES("all", "", FOR_RANKING, "");
+static const struct pg_stmt top_facets = CANDIDATES("top_facets", FACET_COLUMNS, FOR_FACETS, TOP);
+static const struct pg_stmt good_facets = CANDIDATES("good_facets", FACET_COLUMNS, FOR_FACETS, GOOD);
+static const struct pg_stmt all_facets = CANDIDATES("all_facets", FACET_COLUMNS, FOR_FACETS, "");
 #define SORTED(word, order)                                                                        \
 	{                                                                                          \
 		.name = "candidates_" word,                                                        \
-		.sql = "SELECT " CANDIDATE_COLUMNS("NULL::text", "NULL::text") WHERE_ALL " ORDER BY " order                \
+		.sql = "SELECT " RANKING_COLUMNS("NULL::text", "NULL::text") FACET_COLUMNS WHERE_ALL " ORDER BY " order \
 		       ", d.product_id LIMIT $12::integer",                                        \
-		CANDIDATE_ROW,                                                                     \
+		CANDIDATE_ROW(FOR_FACETS),                                                                     \
 	}
 static const struct pg_stmt by_price = SORTED("price", "(d.prices ->> $3)::bigint");
 static const struct pg_stmt by_price_down = SORTED("price_down", "(d.prices ->> $3)::bigint DESC NULLS LAST");
@@ -76,10 +81,12 @@ enum err_code search_db_candidates(struct pg *pg, struct arena *a, const char *l
 				   size_t *n_r, struct err *e)
 {
 	static const struct pg_stmt *const by_sort[] = { NULL, &by_price, &by_price_down, &by_newest, &by_rating, &by_best };
-	static const struct pg_stmt *const by_tier[] = { &of_the_top, &of_the_good, &of_all };
+	static const struct pg_stmt *const by_tier[2][3] = { { &top, &good, &all }, { &top_facets, &good_facets, &all_facets } };
+	const struct pg_stmt *s = f->sort == SORT_RELEVANCE ? by_tier[f->facets][tier] : by_sort[f->sort];
 
-	return pg_rows(pg, f->sort == SORT_RELEVANCE ? by_tier[tier] : by_sort[f->sort],
-		       PG_ARGS(P(lang), P(tsquery), FILTER_ARGS, P(limit), P(f->facets), P(f->attr_facets)), a, rows_r, n_r, e);
+	if (s->ncol == FOR_RANKING)
+		return pg_rows(pg, s, PG_ARGS(P(lang), P(tsquery), FILTER_ARGS, P(limit)), a, rows_r, n_r, e);
+	return pg_rows(pg, s, PG_ARGS(P(lang), P(tsquery), FILTER_ARGS, P(limit), P(f->attr_facets)), a, rows_r, n_r, e);
 }
 
 static const struct pg_col hit_cols[] = {
@@ -191,6 +198,6 @@ enum err_code search_db_totals(struct pg *pg, struct arena *a, int32_t slot, con
 }
 
 const struct pg_stmt *const search_db_query_stmts[] = {
-	&of_the_top, &of_the_good, &of_all, &by_price, &by_price_down, &by_newest, &by_rating, &by_best,
+	&top, &good, &all, &top_facets, &good_facets, &all_facets, &by_price, &by_price_down, &by_newest, &by_rating, &by_best,
 	&hits,	     &category_id, &vendor_id,	&words,	    &totals,	NULL,
 };
