@@ -127,21 +127,48 @@ static void gram_piece(void *arg, int worker, int64_t from, int64_t to)
 	}
 }
 
+static int64_t count_cells(struct gram *g, int threads)
+{
+	int64_t total = 0;
+
+	par_for(threads, g->x->cols, 64, gram_piece, g, NULL);
+	for (int32_t i = 0; i < g->x->cols; i++)
+		total += g->len[i];
+	return total;
+}
+
+static int64_t longest(const struct sparse *x)
+{
+	int64_t n = 0;
+
+	for (int32_t r = 0; r < x->rows; r++)
+		n = sparse_len(x, r) > n ? sparse_len(x, r) : n;
+	return n;
+}
+
 void sparse_gram(struct arena *a, const struct sparse *x, const struct sparse *xt, const float *user_weight, int64_t max_len,
 		 int threads, struct sparse *g_r)
 {
+	sparse_gram_within(a, x, xt, user_weight, max_len, SPARSE_GRAM_CELLS, threads, g_r);
+}
+
+void sparse_gram_within(struct arena *a, const struct sparse *x, const struct sparse *xt, const float *user_weight,
+			int64_t max_len, int64_t cells, int threads, struct sparse *g_r)
+{
 	struct arena *scratch = arena_new("reco gram", SIZE_MAX);
 	struct gram g = { .x = x, .xt = xt, .weight = user_weight, .max_len = max_len };
-	int64_t total = 0;
+	int64_t total;
 
 	g.len = arena_array(scratch, (size_t)x->cols + 1, sizeof(*g.len));
 	for (int i = 0; i < threads && i < PAR_MAX; i++) {
 		g.acc[i] = arena_array(scratch, (size_t)x->cols, sizeof(float));
 		g.seen[i] = arena_array(scratch, (size_t)x->cols, sizeof(int32_t));
 	}
-	par_for(threads, x->cols, 64, gram_piece, &g, NULL);
-	for (int32_t i = 0; i < x->cols; i++)
-		total += g.len[i];
+	while ((total = count_cells(&g, threads)) > cells && g.max_len != 1) {
+		int64_t len = g.max_len > 0 ? g.max_len : longest(x);
+
+		g.max_len = len > 2 ? len * 3 / 4 : 1;
+	}
 	sparse_new(a, x->cols, x->cols, (size_t)total, g_r);
 	for (int32_t i = 0; i < x->cols; i++)
 		g_r->ptr[i + 1] = g_r->ptr[i] + g.len[i];

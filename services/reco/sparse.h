@@ -37,6 +37,11 @@ void sparse_transpose(struct arena *a, const struct sparse *m, struct sparse *t_
 void sparse_gram(struct arena *a, const struct sparse *x, const struct sparse *xt, const float *user_weight, int64_t max_len,
 		 int threads, struct sparse *g_r);
 
+enum { SPARSE_GRAM_CELLS = 100000000 }; /* 800 MB; 45,000 people and 35,000 products need less than half */
+/* The same with at most so many cells: who has most is left out until they fit. sparse_gram has SPARSE_GRAM_CELLS. */
+void sparse_gram_within(struct arena *a, const struct sparse *x, const struct sparse *xt, const float *user_weight,
+			int64_t max_len, int64_t cells, int threads, struct sparse *g_r);
+
 /* w[u] = |items of u| ^ -power, 0 for a user without items. */
 float *sparse_user_weights(struct arena *a, const struct sparse *x, double power);
 

@@ -129,8 +129,9 @@ static void people(struct job *j, const bool *undone, struct sparse *x)
 static void together(struct job *j, const bool *undone)
 {
 	const struct pair_params pp = { 0.5, 0, j->p->keep };
-	struct cell *cells = arena_array(j->a, j->past->n, sizeof(*cells));
-	float *age = arena_array(j->a, (size_t)j->past->baskets + 1, sizeof(*age)), *weight;
+	struct arena *scratch = arena_new("reco baskets", SIZE_MAX);
+	struct cell *cells = arena_array(scratch, j->past->n, sizeof(*cells));
+	float *age = arena_array(scratch, (size_t)j->past->baskets + 1, sizeof(*age)), *weight;
 	struct sparse x, xt, gram;
 	size_t n = 0;
 
@@ -142,13 +143,14 @@ static void together(struct job *j, const bool *undone)
 		cells[n++] = (struct cell){ t->basket, t->item, 1 };
 		age[t->basket] = (float)decay(j, t->ts, j->p->basket_half_life_days);
 	}
-	sparse_build(j->a, j->past->baskets, j->past->items, cells, n, &x);
-	weight = sparse_user_weights(j->a, &x, 0.5);
+	sparse_build(scratch, j->past->baskets, j->past->items, cells, n, &x);
+	weight = sparse_user_weights(scratch, &x, 0.5);
 	for (int32_t i = 0; i < j->past->baskets; i++)
 		weight[i] *= age[i];
-	sparse_transpose(j->a, &x, &xt);
-	sparse_gram(j->a, &x, &xt, weight, BASKET_MAX, j->p->threads, &gram);
+	sparse_transpose(scratch, &x, &xt);
+	sparse_gram(scratch, &x, &xt, weight, BASKET_MAX, j->p->threads, &gram);
 	pair_train(j->a, &gram, &pp, &j->b->together);
+	arena_free(scratch);
 }
 
 /* Sessions' views in their order; the latest so many sessions of two views or more. */
@@ -159,6 +161,7 @@ static void sessions(struct job *j)
 	int64_t *len = arena_array(j->a, (size_t)p->sessions + 1, sizeof(*len)), *ptr, total = 0;
 	int32_t *place = arena_array(j->a, (size_t)p->sessions + 1, sizeof(*place)), *items, n = 0;
 	struct sparse x, xt, gram;
+	struct arena *scratch;
 
 	for (size_t i = 0; i < p->n; i++)
 		if (p->act[i].session >= 0 && (p->act[i].kind == RECO_VIEW || p->act[i].kind == RECO_CLICK))
@@ -188,12 +191,14 @@ static void sessions(struct job *j)
 	if (n == 0)
 		return;
 	session_build(j->a, ptr, items, n, p->items, &j->b->sessions);
-	sparse_transpose(j->a, &j->b->sessions.by_item, &x);
+	scratch = arena_new("reco views", SIZE_MAX);
+	sparse_transpose(scratch, &j->b->sessions.by_item, &x);
 	for (int64_t k = 0; k < x.ptr[x.rows]; k++)
 		x.val[k] = 1;
-	sparse_transpose(j->a, &x, &xt);
-	sparse_gram(j->a, &x, &xt, sparse_user_weights(j->a, &x, 0.5), SESSION_MAX, j->p->threads, &gram);
+	sparse_transpose(scratch, &x, &xt);
+	sparse_gram(scratch, &x, &xt, sparse_user_weights(scratch, &x, 0.5), SESSION_MAX, j->p->threads, &gram);
 	pair_train(j->a, &gram, &pp, &j->b->viewed);
+	arena_free(scratch);
 }
 
 static bool taste(struct job *j, const struct sparse *x)

@@ -75,6 +75,32 @@ static void test_gram_counts_who_has_both(void **state)
 	assert_int_equal(g.ptr[3], 0);
 }
 
+/* A robot that looked at everything would need more cells than there may be: it is left out, whoever fits is not. */
+static void test_gram_stays_within_its_cells(void **state)
+{
+	struct cell cells[300];
+	struct sparse x, t, g, without;
+	size_t n = 0;
+
+	for (int32_t item = 0; item < 200; item++)
+		cells[n++] = (struct cell){ 0, item, 1 };
+	for (int32_t u = 1; u < 40; u++)
+		for (int32_t k = 0; k < 2; k++)
+			cells[n++] = (struct cell){ u, (u + k) % 50, 1 };
+	sparse_build(*state, 40, 200, cells, n, &x);
+	sparse_transpose(*state, &x, &t);
+	sparse_gram(*state, &x, &t, NULL, 0, 2, &g);
+	assert_int_equal(g.ptr[200], 200 * 200);
+	sparse_gram(*state, &x, &t, NULL, 100, 2, &without);
+	sparse_gram_within(*state, &x, &t, NULL, 0, 500, 2, &g);
+	assert_in_range(g.ptr[200], 100, 500);
+	assert_int_equal(g.ptr[200], without.ptr[200]);
+	assert_memory_equal(g.idx, without.idx, (size_t)g.ptr[200] * sizeof(*g.idx));
+	NEAR(at(&g, 1, 2), 1);
+	sparse_gram_within(*state, &x, &t, NULL, 0, 1, 2, &g);
+	assert_int_equal(g.ptr[200], 0); /* nobody fits */
+}
+
 /* Item 0 from item 1 alone: 2 / (3 + ridge). Item 1 from 0 and 2: 2 / (2 + ridge), 1 / (1 + ridge). */
 static void test_ease_is_the_ridge_solution(void **state)
 {
@@ -279,7 +305,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		T(test_rows_are_sorted_and_repeats_keep_the_largest),
-		T(test_gram_counts_who_has_both),
+		T(test_gram_counts_who_has_both), T(test_gram_stays_within_its_cells),
 		T(test_ease_is_the_ridge_solution),
 		T(test_training_can_be_stopped),
 		T(test_pairs_are_shrunk_cosine),
