@@ -122,7 +122,7 @@ enum err_code reco_db_report(struct pg *pg, struct arena *a, int32_t days, const
 
 /* ---- the canary ---- */
 
-#define CANARY_ANSWERS 300000
+#define CANARY_ANSWERS 100000
 
 static const struct pg_col canary_cols[] = {
 	PG_COL(canary_counts, shown), PG_COL(canary_counts, clicked), PG_COL(canary_counts, main_shown),
@@ -131,20 +131,24 @@ static const struct pg_col canary_cols[] = {
 /*
  * A part of the visitors, the same of both models, when there are more answers than can be looked at in a second or two.
  * Lists that no model has a part in say nothing of either; where one had nothing to say, that counts. An event may come
- * with an older time of its page's clock.
+ * with an older time of its page's clock. Both are put in one pile and sorted: a join would be at the mercy of a guess.
  */
 static const struct pg_stmt canary_counts = {
 	.name = "canary_counts",
 	.sql = "WITH n AS (SELECT 1 + count(*) / $4::integer AS parts FROM reco.answer r"
 	       " WHERE r.ts >= to_timestamp($1::bigint / 1000.0)),"
-	       " a AS (SELECT DISTINCT r.request_id, r.subject, r.model_version = $3 AS canary FROM reco.answer r, n"
-	       " WHERE r.ts >= to_timestamp($1::bigint / 1000.0) AND r.subject IS NOT NULL"
+	       " u AS (SELECT r.request_id, r.subject, r.model_version = $3 AS canary, NULL::boolean AS clicked"
+	       " FROM reco.answer r, n WHERE r.ts >= to_timestamp($1::bigint / 1000.0) AND r.subject IS NOT NULL"
 	       " AND (hashtext(r.subject) & 2147483647) % n.parts = 0"
 	       " AND (r.variant, r.model_version) IN (('main', $2), ('canary', $3))"
-	       " AND r.type IN ('related', 'bought_together', 'also_viewed', 'personal')),"
-	       " s AS (SELECT a.canary, a.subject, bool_or(e.kind = 2) AS clicked FROM a JOIN reco.event e"
-	       " ON e.request_id = a.request_id WHERE e.kind IN (2, 3) AND e.source = 1"
-	       " AND e.ts >= to_timestamp($1::bigint / 1000.0) - interval '1 hour' GROUP BY 1, 2)"
+	       " AND r.type IN ('related', 'bought_together', 'also_viewed', 'personal')"
+	       " UNION ALL SELECT e.request_id, NULL, NULL, e.kind = 2 FROM reco.event e, n"
+	       " WHERE e.ts >= to_timestamp($1::bigint / 1000.0) - interval '1 hour' AND e.request_id IS NOT NULL"
+	       " AND e.kind IN (2, 3) AND e.source = 1"
+	       " AND (hashtext(coalesce(e.user_id, e.session_id)) & 2147483647) % n.parts = 0),"
+	       " g AS (SELECT max(u.subject) AS subject, bool_or(u.canary) AS canary, bool_or(u.clicked) AS clicked FROM u"
+	       " GROUP BY u.request_id HAVING max(u.subject) IS NOT NULL AND bool_or(u.clicked) IS NOT NULL),"
+	       " s AS (SELECT g.canary, g.subject, bool_or(g.clicked) AS clicked FROM g GROUP BY 1, 2)"
 	       " SELECT count(*) FILTER (WHERE s.canary) AS shown, count(*) FILTER (WHERE s.canary AND s.clicked) AS clicked,"
 	       " count(*) FILTER (WHERE NOT s.canary) AS main_shown,"
 	       " count(*) FILTER (WHERE NOT s.canary AND s.clicked) AS main_clicked FROM s",
