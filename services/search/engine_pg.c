@@ -8,10 +8,9 @@
 #include "services/search/engine.h"
 #include "services/search/search_db_query.h"
 
-#define PLACES_CHEAP 20000 /* places of an index that are walked in a few milliseconds */
-#define EXPECTED_TOP 1000  /* matches expected of a tier before it is asked */
-#define EXPECTED_GOOD 500
-#define ENOUGH 250 /* matches of a tier that are enough not to ask the next */
+#define PLACES_CHEAP 16000 /* places of an index that are walked in a few milliseconds */
+#define EXPECTED 200 /* matches expected of a tier before it is asked */
+#define ENOUGH 100 /* matches of a tier that are enough not to ask the next */
 
 struct pg_stage {
 	struct pg *pg;
@@ -78,15 +77,15 @@ static int64_t places(const struct query *q, int stage)
 	return sum;
 }
 
+/* The largest tier that is cheap to walk, or a larger one where that should have too little. */
 static enum tier first_tier(const struct pg_stage *s, int stage)
 {
 	double n = engine_pg_expected(s->q, stage, s->docs);
+	int64_t walk = places(s->q, stage);
 
-	if (s->f->sort != SORT_RELEVANCE || places(s->q, stage) <= PLACES_CHEAP)
+	if (s->f->sort != SORT_RELEVANCE || walk <= PLACES_CHEAP || n < EXPECTED * TIER_GOOD_SHARE)
 		return TIER_ALL;
-	return n >= EXPECTED_TOP * TIER_TOP_SHARE   ? TIER_TOP :
-	       n >= EXPECTED_GOOD * TIER_GOOD_SHARE ? TIER_GOOD :
-						      TIER_ALL;
+	return walk > PLACES_CHEAP * TIER_GOOD_SHARE && n >= EXPECTED * TIER_TOP_SHARE ? TIER_TOP : TIER_GOOD;
 }
 
 static enum err_code fetch(void *arg, int stage, struct candidate **rows_r, size_t *n_r, struct err *e)

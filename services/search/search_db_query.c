@@ -36,16 +36,12 @@ static const struct pg_col candidate_cols[] = {
 	" array_to_string(d.categories, chr(31)) AS categories,"                                   \
 	" CASE WHEN $13::boolean THEN array_to_string(d.attrs, chr(31)) END AS attrs"
 
-/*
- * Rows of an index from before cards have none until the rebuild is through. A CTE is planned for all of its rows: for the
- * first thousand alone a scan of the table looks cheap to the planner, and reads every tsvector on its way.
- */
+/* Rows of an index from before cards have none until the rebuild is through. */
 #define CANDIDATES(word, columns, n_columns, condition)                                            \
 	{                                                                                          \
 		.name = "candidates_" word,                                                        \
-		.sql = "WITH c AS MATERIALIZED (SELECT "                                           \
-		       RANKING_COLUMNS("d.card", "CASE WHEN d.card = '' THEN d.tsv::text END") columns WHERE_ALL condition \
-		       ") SELECT * FROM c LIMIT $12::integer",                                     \
+		.sql = "SELECT " RANKING_COLUMNS("d.card", "CASE WHEN d.card = '' THEN d.tsv::text END") columns WHERE_ALL \
+		       condition " LIMIT $12::integer",                                            \
 		CANDIDATE_ROW(n_columns),                                                          \
 	}
 #define TOP  " AND d.tier = 0"
