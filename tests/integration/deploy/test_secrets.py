@@ -6,7 +6,7 @@ import tempfile
 import unittest
 
 ROOT = os.path.normpath(os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", ".."))
-BUILD = os.environ.get("SOUK_BUILD_DIR", os.path.join(ROOT, "build", "debug"))
+BUILD = os.path.abspath(os.environ.get("SOUK_BUILD_DIR", os.path.join(ROOT, "build", "debug")))
 DAEMONS = ["identity", "catalog", "inventory", "cart", "checkout", "search", "reco", "notify"]
 PAY = {"pay_secret_key", "pay_publishable_key", "pay_webhook_secret"}
 STORE = {"store_access_key", "store_secret_key"}
