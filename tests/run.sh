@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
-# The runner behind `make -f Makefile.ci test|verify|nightly|bench|fuzz|docs|chaos|flash-sale|rolling|planted`. Each step counts; the last line is
+# The runner behind `make -f Makefile.ci test|verify|nightly|bench|fuzz|docs|chaos|flash-sale|rolling|torture|planted`. Each step counts; the last line is
 # `N passed, N failed, N skipped`, and what did not run is named above it.
 #
 #	TEST_STEPS="lint unit"	only these steps of `test`: lint build docs clang unit integration python e2e chaos
-#	VERIFY_STEPS="tsan fuzz"	only these steps of `verify`: tsan fuzz slow planted chaos
+#	VERIFY_STEPS="tsan fuzz"	only these steps of `verify`: tsan fuzz slow planted torture chaos
+#	TORTURE_FILTER=regex TORTURE_SECONDS=n	only rows `METHOD /path` that match; stop after so long
 #	PLANTED="word"		only planted bugs whose name holds it
 #	CHAOS_MINUTES=5 CHAOS_SEED=n	how long the chaos run is, and which one
 #	TEST_FILTER=regex	only ctest programs whose name matches
@@ -145,17 +146,18 @@ step_chaos() {
 
 # chaos_run PROGRAM ARGUMENTS: prints its report, counts its lines
 chaos_run() {
-	local program=$1 out
+	local program=$1 out where=tests/chaos
 	shift
+	[[ -f $where/$program ]] || where=tests/${program%.py}
 	out=$work/$(basename "$program").out
-	/usr/bin/python3 -u "tests/chaos/$program" "$@" >"$out" 2>&1 &
+	/usr/bin/python3 -u "$where/$program" "$@" >"$out" 2>&1 &
 	chaos_pid=$!
 	wait_with_progress $chaos_pid "$out" '^# .*'
 	local code=$?
 	chaos_pid=
 	add_counts "$out"
 	if ((code != 0)) && ! grep -q '^FAIL' "$out"; then
-		fail "tests/chaos/$program (exit code $code)" "$out"
+		fail "$where/$program (exit code $code)" "$out"
 	fi
 }
 
@@ -231,6 +233,8 @@ do_nightly() {
 	do_verify
 	do_flash_sale
 	do_rolling
+	TORTURE_SECONDS=${TORTURE_SECONDS:-0} do_torture
+	torture_sanitized
 }
 
 verify_planted() {
@@ -256,9 +260,28 @@ do_rolling() {
 	chaos_run rolling.py --build "$release" --rounds "${ROLLING_ROUNDS:-20}"
 }
 
+# As long as it takes, or TORTURE_SECONDS.
+do_torture() {
+	section "torture: each call of each request fails once (Release)"
+	run_quiet "$work/rel.out" deploy/local/build.sh Release $release platform || { fail "Release build" "$work/rel.out"; return; }
+	chaos_run torture.py --build "$release" --seconds "${TORTURE_SECONDS:-0}"
+}
+
+# The most important rows, half a minute.
+verify_torture() {
+	TORTURE_SECONDS=${TORTURE_SECONDS:-30} do_torture
+}
+
+# Leaks and what is used after it was freed; the sanitizer wants the allocator for itself, so all kinds but allocations.
+torture_sanitized() {
+	section "torture under the address sanitizer (Debug)"
+	run_quiet "$work/dbg.out" deploy/local/build.sh Debug $debug platform || { fail "Debug build" "$work/dbg.out"; return; }
+	chaos_run torture.py --build "$debug" --sanitized --most "${TORTURE_MOST:-40}"
+}
+
 do_verify() {
 	local step
-	for step in ${VERIFY_STEPS:-tsan fuzz slow planted chaos}; do
+	for step in ${VERIFY_STEPS:-tsan fuzz slow planted torture chaos}; do
 		"verify_$step"
 	done
 }

@@ -43,6 +43,8 @@ def say(text=""):
 class Platform:
     """Up with `with`, down whatever happens."""
 
+    program = os.path.join(HERE, "stage.py")
+
     def __init__(self, build, **env):
         self.run_dir = tempfile.mkdtemp(prefix="souk-chaos.", dir=os.environ.get("CHAOS_DIR"))
         self.env = dict(os.environ, SOUK_RUN_DIR=self.run_dir, SOUK_BUILD_DIR=os.path.abspath(build),
@@ -67,7 +69,7 @@ class Platform:
                 self.env["SOUK_PORT_BASE"] = str(random.SystemRandom().randrange(11000, 18000))
 
     def start(self):
-        self.popen = subprocess.Popen(["/usr/bin/python3", os.path.join(HERE, "stage.py"), "up"], cwd=self.run_dir, env=self.env,
+        self.popen = subprocess.Popen(["/usr/bin/python3", self.program, "up"], cwd=self.run_dir, env=self.env,
                                       stdin=subprocess.DEVNULL, stdout=self.out, stderr=self.out)
         try:
             deadline = time.monotonic() + 180

@@ -38,7 +38,7 @@ def banned_functions():
 
 # library header -> the files that may include it
 INCLUDE_RULES = [
-    (r"nng/", r"common/(rpc_server|rpc_client|doorbell)\w*\.[ch]|tests/(bench|fuzz|support|unit|integration)/.*", "nng"),
+    (r"nng/", r"common/(rpc_server|rpc_client|doorbell)\w*\.[ch]|tests/(bench|fuzz|support|torture|unit|integration)/.*", "nng"),
     (r"hiredis", r"common/cache\w*\.c|tests/.*", "hiredis"),
     (r"curl/", r"common/httpc\w*\.c|services/notify/notify_smtp\.c|tests/(bench|sandbox)/.*", "libcurl"),
     (r"civetweb\.h", r"gateway/http\w*\.[ch]|common/admin\.c|tests/(sandbox|bench)/.*", "civetweb"),
