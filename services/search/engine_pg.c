@@ -11,6 +11,7 @@
 #define PLACES_CHEAP 16000 /* places of an index that are walked in a few milliseconds */
 #define EXPECTED 200 /* matches expected of a tier before it is asked */
 #define ENOUGH 100 /* matches of a tier that are enough not to ask the next */
+#define OF_A_TIER 500 /* candidates, where thousands more would do as well */
 
 struct pg_stage {
 	struct pg *pg;
@@ -96,7 +97,8 @@ static enum err_code fetch(void *arg, int stage, struct candidate **rows_r, size
 	size_t n = 0;
 
 	for (; t <= TIER_ALL && n < ENOUGH; t++)
-		if (search_db_candidates(s->pg, s->a, s->q->lang, tsquery, s->f, t, CANDIDATES_MAX, rows_r, &n, e))
+		if (search_db_candidates(s->pg, s->a, s->q->lang, tsquery, s->f, t, t == TIER_ALL ? CANDIDATES_MAX : OF_A_TIER,
+					 rows_r, &n, e))
 			return e->code;
 	s->cut |= t <= TIER_ALL;
 	*n_r = n;

@@ -168,7 +168,8 @@ static enum err_code put_tx(struct pg *pg, void *arg, struct err *e)
 static void copy(void)
 {
 	static const char *const steps[] = {
-		"CREATE TEMP TABLE made_again AS SELECT replace(pg_get_indexdef(indexrelid), ' ON ONLY ', ' ON ') AS sql, indexrelid::regclass AS name"
+		"CREATE TEMP TABLE made_again AS SELECT replace(pg_get_indexdef(indexrelid), ' ON ONLY ', ' ON ') AS sql,"
+		" indexrelid::regclass AS name"
 		" FROM pg_index WHERE indrelid = 'search.doc'::regclass AND NOT indisunique",
 		"DO $$ DECLARE r record; BEGIN FOR r IN SELECT * FROM made_again LOOP EXECUTE 'DROP INDEX ' || r.name;"
 		" END LOOP; END $$",
