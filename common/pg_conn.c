@@ -101,6 +101,7 @@ static enum err_code prepare_all(struct pg *pg, struct err *e)
 {
 	const struct pg_plans *p = &pg->pool->plans;
 	enum err_code code = OK;
+	bool sent = true;
 	PGresult *r;
 
 	if (pg->pool->pooler || p->n == 0)
@@ -110,10 +111,10 @@ static enum err_code prepare_all(struct pg *pg, struct err *e)
 	for (size_t i = 0; i < p->n; i++) {
 		if (pg->pool->is_replica && !(p->v[i].stmt->flags & PG_REPLICA))
 			continue;
-		if (PQsendPrepare(pg->c, p->v[i].stmt->name, p->v[i].sql, 0, NULL) != 1)
-			break;
+		sent = sent && PQsendPrepare(pg->c, p->v[i].stmt->name, p->v[i].sql, 0, NULL) == 1;
 	}
-	(void)PQpipelineSync(pg->c);
+	if (!sent || PQpipelineSync(pg->c) != 1) /* without the sync the server would keep its answers, and we wait */
+		return err_set(e, E_UNAVAILABLE, "pg.unavailable", "preparing: %s", PQerrorMessage(pg->c));
 	for (size_t i = 0; i < p->n; i++) {
 		if (pg->pool->is_replica && !(p->v[i].stmt->flags & PG_REPLICA))
 			continue;
@@ -134,15 +135,14 @@ static enum err_code prepare_all(struct pg *pg, struct err *e)
 			PQclear(r);
 	}
 	if (PQstatus(pg->c) == CONNECTION_OK) {
-		r = PQgetResult(pg->c); /* the sync */
-		PQclear(r);
-		while ((r = PQgetResult(pg->c)))
+		pg_take_sync(pg);
+		while (!pg->lost && (r = PQgetResult(pg->c)))
 			PQclear(r);
-		if (PQexitPipelineMode(pg->c) != 1 && !code)
+		if (!code && !pg->lost && PQexitPipelineMode(pg->c) != 1)
 			code = err_set(e, E_INTERNAL, "pg.prepare", "pipeline: %s", PQerrorMessage(pg->c));
-	} else if (!code) {
-		code = err_set(e, E_UNAVAILABLE, "pg.unavailable", "connection lost while preparing");
 	}
+	if (!code && (pg->lost || PQstatus(pg->c) != CONNECTION_OK))
+		code = err_set(e, E_UNAVAILABLE, "pg.unavailable", "connection lost while preparing");
 	return code;
 }
 

@@ -111,6 +111,8 @@ struct pg_wire {
 PGresult *pg_wire(struct pg *, const struct pg_wire *);
 /* n statements in one round trip, nothing being queued: an answer for each, up to the first failure. False: lost. */
 bool pg_wire_many(struct pg *, const struct pg_wire *w, PGresult **r_r, size_t n);
+/* Reads the end of a pipeline; a connection that does not get there in time is lost. */
+void pg_take_sync(struct pg *);
 /*
  * Leaves w (no script; what names it in errors, static) to the next round trip of this connection, whose pg_wire answers
  * with its failure; pg_flush makes that round trip at once. Only inside a transaction.

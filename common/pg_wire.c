@@ -5,8 +5,12 @@
  */
 #include "common/pg_internal.h"
 
+#include <errno.h>
+#include <poll.h>
 #include <string.h>
 #include <sys/socket.h>
+
+#include "common/timeutil.h"
 
 static _Atomic int fault_left;
 static _Atomic int fault_kind;
@@ -79,6 +83,28 @@ static PGresult *collect(struct pg *pg)
 }
 
 /*
+ * The end of a pipeline. libpq 15 forgets it when it has no memory to tell of it, and would then wait for ever for what has
+ * come already; the wait for it is short else, so it is bounded here, and after it the connection is given up.
+ */
+void pg_take_sync(struct pg *pg)
+{
+	const int64_t until = mono_ms() + PG_WAIT_DEFAULT;
+	struct pollfd p = { .fd = PQsocket(pg->c), .events = POLLIN };
+
+	while (PQisBusy(pg->c)) {
+		const int64_t left = until - mono_ms();
+
+		if (left <= 0 || (poll(&p, 1, (int)left) < 0 && errno != EINTR) ||
+		    (p.revents && PQconsumeInput(pg->c) != 1)) {
+			drop(pg);
+			pg->lost = true;
+			return;
+		}
+	}
+	PQclear(PQgetResult(pg->c));
+}
+
+/*
  * The answers of all that is queued, and of `more` statements after it, up to the sync. The first error wins and the
  * statement it belongs to is remembered; else the last answer.
  */
@@ -101,8 +127,8 @@ static PGresult *collect_queue(struct pg *pg, size_t more)
 	pg->n_queued = 0;
 	pg->effects_queued = false;
 	if (PQstatus(pg->c) == CONNECTION_OK) {
-		PQclear(PQgetResult(pg->c)); /* the sync */
-		if (PQexitPipelineMode(pg->c) != 1)
+		pg_take_sync(pg);
+		if (!pg->lost && PQexitPipelineMode(pg->c) != 1)
 			drop(pg); /* a state we do not understand is nobody else's problem */
 	}
 	return keep;
@@ -197,8 +223,8 @@ bool pg_wire_many(struct pg *pg, const struct pg_wire *w, PGresult **r_r, size_t
 		pg->lost = PQstatus(pg->c) != CONNECTION_OK;
 	}
 	if (!pg->lost) {
-		PQclear(PQgetResult(pg->c)); /* the sync */
-		pg->lost = PQexitPipelineMode(pg->c) != 1;
+		pg_take_sync(pg);
+		pg->lost = pg->lost || PQexitPipelineMode(pg->c) != 1;
 	}
 	if (pg->lost && pg->pool)
 		metric_add(pg->pool->m_lost, 1);
