@@ -151,11 +151,27 @@ static struct pg_bytes serve(struct worker *w, const void *bytes, size_t len)
 	return reply;
 }
 
-/* The reply goes into the request's own message when it fits, which saves an allocation. */
+/*
+ * The reply goes into the request's own message when it fits, which saves an allocation. When it does not and there is no
+ * memory either, the caller is told to ask for the outcome, which does fit, and does not wait until its deadline.
+ */
+static bool fill_reply(struct worker *w, nng_msg *msg, struct pg_bytes reply)
+{
+	struct err e = { 0 };
+
+	nng_msg_clear(msg);
+	if (!reply.len)
+		return false;
+	if (!nng_msg_append(msg, reply.data, reply.len))
+		return true;
+	err_set(&e, E_UNAVAILABLE, "rpc.outcome_unknown", "no memory for the reply");
+	reply = rpc_reply_error(w->arena, &e, atomic_load(&w->srv->draining), false);
+	return reply.len && !nng_msg_append(msg, reply.data, reply.len);
+}
+
 static void send_reply(struct worker *w, nng_msg *msg, struct pg_bytes reply)
 {
-	nng_msg_clear(msg);
-	if (!reply.len || nng_msg_append(msg, reply.data, reply.len)) {
+	if (!fill_reply(w, msg, reply)) {
 		nng_msg_free(msg);
 		return;
 	}
