@@ -8,7 +8,9 @@
 #include "services/search/engine.h"
 #include "services/search/search_db_query.h"
 
+#define TIERS_FROM 100000  /* products; fewer are always looked at all */
 #define PLACES_CHEAP 16000 /* places of an index that are walked in a few milliseconds */
+#define RELAXED_COST 3	   /* times that, where each place is tried against several sets of words */
 #define EXPECTED 200 /* matches expected of a tier before it is asked */
 #define ENOUGH 100 /* matches of a tier that are enough not to ask the next */
 #define OF_A_TIER 500 /* candidates, where thousands more would do as well */
@@ -82,9 +84,9 @@ static int64_t places(const struct query *q, int stage)
 static enum tier first_tier(const struct pg_stage *s, int stage)
 {
 	double n = engine_pg_expected(s->q, stage, s->docs);
-	int64_t walk = places(s->q, stage);
+	int64_t walk = places(s->q, stage) * (stage > 1 ? RELAXED_COST : 1);
 
-	if (s->f->sort != SORT_RELEVANCE || walk <= PLACES_CHEAP || n < EXPECTED * TIER_GOOD_SHARE)
+	if (s->f->sort != SORT_RELEVANCE || s->docs < TIERS_FROM || walk <= PLACES_CHEAP || n < EXPECTED * TIER_GOOD_SHARE)
 		return TIER_ALL;
 	return walk > PLACES_CHEAP * TIER_GOOD_SHARE && n >= EXPECTED * TIER_TOP_SHARE ? TIER_TOP : TIER_GOOD;
 }

@@ -315,6 +315,7 @@ static const struct class classes[] = {
 	{ "a model number", code, .goal_p95 = 15, .goal_p99 = 30 },
 	{ "two words, filters", two_words, .filters = true, .goal_p95 = 15, .goal_p99 = 30 },
 	{ "two words, facets", two_words, .facets = true, .goal_p95 = 25 },
+	{ "facets of 3 filters", two_words, .filters = true, .facets = true },
 	{ "suggestion", beginning, .suggest = true, .goal_p95 = 2 },
 	{ "suggestion, a typo", beginning_with_typo, .suggest = true, .goal_p95 = 2 },
 };
@@ -355,9 +356,9 @@ static size_t ask(struct arena *a, const struct class *k, const char *text)
 	in.facet = none;
 	in.n_facet = k->facets ? 0 : 1;
 	in.has_in_stock = in.has_price_min = in.has_rating_min = k->filters;
-	in.in_stock = true;
+	in.in_stock = k->filters;
 	in.price_min = 5000;
-	in.rating_min = 2;
+	in.rating_min = k->filters ? 2 : 0;
 	MUST(handlers_ask(&w.h, a, "Search", &who_nobody, &in, &out, &why_));
 	return out->n_data;
 }
