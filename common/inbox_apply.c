@@ -164,12 +164,14 @@ static enum err_code one_tx(struct pg *pg, void *arg, struct err *e)
 {
 	struct work *w = arg;
 	const char **fresh = NULL;
+	bool waits = false;
 	size_t n = 0;
 
 	w->applied = w->duplicates = 0;
-	if (hold(pg, w, e))
+	/* Asked under the lock: an event parked behind one that has just been applied would wait for ever. */
+	if (hold(pg, w, e) || inbox_db_waits(pg, w->p->source, w->one, w->scratch, &waits, e))
 		return e->code;
-	if (is_blocked(w, w->one))
+	if (waits)
 		return park(pg, w, w->one, e);
 	if (inbox_db_fresh(pg, w->p->source, &w->one->event_id, 1, w->a, &fresh, &n, e))
 		return e->code;
@@ -223,7 +225,6 @@ static void say(enum log_level level, const char *what, const struct puller *p, 
 
 static enum err_code set_aside(struct work *w, struct err *e)
 {
-	struct inbox_key *more = arena_array(w->a, w->n_blocked + 1, sizeof(*more));
 	struct err why;
 
 	err_copy(&why, e);
@@ -235,10 +236,6 @@ static enum err_code set_aside(struct work *w, struct err *e)
 		return e->code;
 	metric_add(w->p->failures, 1);
 	say(LVL_WARNING, "an event failed and waits", w->p, w->one, 1, &why);
-	if (w->n_blocked)
-		memcpy(more, w->blocked, w->n_blocked * sizeof(*more));
-	more[w->n_blocked++] = (struct inbox_key){ w->one->agg_type, w->one->agg_id };
-	w->blocked = more;
 	return OK;
 }
 
@@ -252,22 +249,8 @@ static bool stuck(struct puller *p, const char *event_id)
 	return ++p->stuck >= STUCK_MAX;
 }
 
-static enum err_code read_blocked(struct work *w, struct err *e)
-{
-	struct pg *pg = NULL;
-	enum err_code code;
-
-	if (pg_borrow(w->p->conf->pool, mono_ms() + TX_MS, &pg, e))
-		return e->code;
-	code = inbox_db_blocked(pg, w->p->source, w->a, &w->blocked, &w->n_blocked, e);
-	pg_return(pg);
-	return code;
-}
-
 static enum err_code one_by_one(struct work *w, struct err *e)
 {
-	if (read_blocked(w, e))
-		return e->code;
 	for (size_t i = 0; i < w->b->n; i++) {
 		enum err_code code;
 

@@ -56,6 +56,11 @@ static const struct pg_stmt blocked_stmt = {
 	.sql = "SELECT DISTINCT agg_type, agg_id FROM ${schema}.dead_letter WHERE source = $1 LIMIT 100000",
 	.col = key_cols, .ncol = 2, .row_size = sizeof(struct inbox_key),
 };
+static const struct pg_stmt waits_stmt = {
+	.name = "inbox_waits",
+	.sql = "SELECT agg_type, agg_id FROM ${schema}.dead_letter WHERE source = $1 AND agg_type = $2 AND agg_id = $3 LIMIT 1",
+	.col = key_cols, .ncol = 2, .row_size = sizeof(struct inbox_key),
+};
 static const struct pg_stmt wait_stmt = {
 	.name = "inbox_wait",
 	.sql = "INSERT INTO ${schema}.dead_letter (id, source, event_id, type, agg_type, agg_id, agg_version, payload,"
@@ -107,7 +112,7 @@ static const struct pg_stmt prune_stmt = {
 	       " WHERE handled_at < now() - interval '8 days' ORDER BY handled_at LIMIT 1000)",
 };
 const struct pg_stmt *const inbox_stmts[] = {
-	&lease_stmt, &release_stmt, &hold_stmt,	  &move_stmt, &behind_stmt, &fresh_stmt,  &blocked_stmt, &wait_stmt,
+	&lease_stmt, &release_stmt, &hold_stmt,	  &move_stmt, &behind_stmt, &fresh_stmt,  &blocked_stmt, &waits_stmt, &wait_stmt,
 	&due_stmt,   &failed_stmt,  &gone_stmt,	  &next_stmt, &counts_stmt, &prune_stmt, NULL,
 };
 
@@ -183,6 +188,14 @@ enum err_code inbox_db_blocked(struct pg *pg, const char *source, struct arena *
 			       size_t *n_r, struct err *e)
 {
 	return pg_rows(pg, &blocked_stmt, PG_ARGS(P(source)), a, rows_r, n_r, e);
+}
+
+enum err_code inbox_db_waits(struct pg *pg, const char *source, const struct inbox_waiting *w, struct arena *a, bool *yes_r,
+			     struct err *e)
+{
+	struct inbox_key *row = NULL;
+
+	return pg_row(pg, &waits_stmt, PG_ARGS(P(source), P(w->agg_type), P(w->agg_id)), a, &row, yes_r, e);
 }
 
 enum err_code inbox_db_wait(struct pg *pg, const char *source, const struct inbox_waiting *w, const char *state,

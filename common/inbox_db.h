@@ -30,6 +30,9 @@ MUST_CHECK enum err_code inbox_db_fresh(struct pg *, const char *source, const c
 					struct arena *, const char ***fresh_r, size_t *n_r, struct err *);
 MUST_CHECK enum err_code inbox_db_blocked(struct pg *, const char *source, struct arena *, struct inbox_key **rows_r,
 					  size_t *n_r, struct err *);
+/* Does an event of the same aggregate wait? The answer holds while the cursor is held. */
+MUST_CHECK enum err_code inbox_db_waits(struct pg *, const char *source, const struct inbox_waiting *, struct arena *,
+					bool *yes_r, struct err *);
 /* state "parked", or "retrying" with a pause before the second attempt. Nothing when it waits already. */
 MUST_CHECK enum err_code inbox_db_wait(struct pg *, const char *source, const struct inbox_waiting *, const char *state,
 				       int64_t pause_ms, const char *error, struct err *);
