@@ -103,16 +103,32 @@ static int some_key(void)
 	return (int)rnd(KEYS);
 }
 
-static struct step draw(void)
+/* As a rule one that the step can do something with. */
+static int fitting_key(const struct model *m, enum what what)
+{
+	enum key_state want = what == RESTOCK ? KEY_SOLD : KEY_ACTIVE;
+	int from = some_key();
+
+	for (int i = rnd(6) ? 0 : KEYS; i < KEYS; i++)
+		if (m->k[(from + i) % KEYS].state == want)
+			return (from + i) % KEYS;
+	return from;
+}
+
+static struct step draw(const struct model *m)
 {
 	static const enum what often[] = { RESERVE_BATCH, RESERVE_BATCH, RESERVE_BATCH, RESERVE_CART, RESERVE_CART, SELL,
 					   SELL,	  RELEASE,	 EXTEND,	TIME_PASSES,  SWEEP,	    ADJUST,
-					   ADJUST,	  CONFIGURE,	 RESTOCK,	RESTOCK };
-	struct step s = { .what = often[rnd(16)], .dies = rnd(10) == 0, .variant = (int)rnd(VARIANTS), .key = some_key(),
+					   ADJUST,	  CONFIGURE,	 CONFIGURE,	RESTOCK,      RESTOCK };
+	struct step s = { .what = often[rnd(17)], .dies = rnd(10) == 0, .variant = (int)rnd(VARIANTS), .key = some_key(),
 			  .owner = (int)rnd(OWNERS), .place = (int)rnd(PLACES), .op = (int)rnd(OPS), .n = 1 + (int)rnd(6),
 			  .cap = rnd(3) ? CAP : 0, .set = rnd(3) == 0, .flag = rnd(4) == 0,
 			  .value = (int64_t)rnd(20) - 6 };
 
+	if (s.what != RESERVE_BATCH && s.what != RESERVE_CART)
+		s.key = fitting_key(m, s.what);
+	if (s.what == CONFIGURE)
+		s.flag = rnd(2);
 	if ((s.what == RESERVE_BATCH || s.what == ADJUST) && rnd(20) == 0)
 		s.variant = NOWHERE;
 	if (s.what == ADJUST && rnd(3))
@@ -462,7 +478,7 @@ static bool history(uint64_t seed, unsigned seen[WHATS])
 	bool good = true;
 
 	for (int i = 0; good && i < STEPS; i++) {
-		struct step s = i < VARIANTS ? (struct step){ .what = ADJUST, .variant = i, .value = 1 + rnd(12), .op = -1 } : draw();
+		struct step s = i < VARIANTS ? (struct step){ .what = ADJUST, .variant = i, .value = 1 + rnd(12), .op = -1 } : draw(&m);
 
 		good = one_step(&m, &s);
 		seen[s.what]++;
