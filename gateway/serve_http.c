@@ -8,8 +8,9 @@
 #include <unistd.h>
 
 #include "common/timeutil.h"
+#include "gateway/http_mute.h"
 
-enum { ARENA_MAX = 8 << 20, ANSWER_MAX = 16 << 20 };
+enum { ARENA_MAX = 8 << 20, ANSWER_MAX = 16 << 20, LAST_MS = 2000 };
 
 struct gateway_front {
 	struct gateway *gw;
@@ -102,6 +103,19 @@ int gateway_busy(const struct gateway_front *f)
 	return http_server_busy(f->http);
 }
 
+/* Those who have connected are served before the port is closed. */
+static void serve_the_last(struct http_server *s)
+{
+	int64_t end = mono_ms() + LAST_MS;
+	int port = http_server_port(s), calm = 0;
+
+	http_mute(port);
+	while (calm < 3 && mono_ms() < end) {
+		calm = http_knocks(port) || http_server_busy(s) > 0 ? 0 : calm + 1;
+		sleep_ms(20);
+	}
+}
+
 void gateway_stop(struct gateway_front *f, int drain_ms)
 {
 	int64_t end = mono_ms() + drain_ms;
@@ -111,6 +125,8 @@ void gateway_stop(struct gateway_front *f, int drain_ms)
 	atomic_store(&f->gw->draining, true);
 	while (f->http && mono_ms() < end)
 		sleep_ms(50);
+	if (f->http && drain_ms > 0)
+		serve_the_last(f->http);
 	http_server_stop(f->http);
 	for (size_t i = 0; i < GW_SERVICES_MAX; i++)
 		if (f->bell[i])

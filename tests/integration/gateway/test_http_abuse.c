@@ -419,6 +419,83 @@ static void drained(void **state)
 	assert_int_equal(get("/readyz", "")->status, 200);
 }
 
+/* ---- the end ---- */
+
+struct caller {
+	pthread_t thread;
+	const atomic_bool *over;
+	int asked, lost;
+};
+
+/* Connects without waiting for long; -1 where nobody lets us in. */
+static int knock(void)
+{
+	struct sockaddr_in sa = { .sin_family = AF_INET, .sin_port = htons((uint16_t)w.port) };
+	struct timeval patience = { .tv_usec = 300000 };
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	sa.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	assert_true(fd >= 0);
+	setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience));
+	if (connect(fd, (struct sockaddr *)&sa, sizeof(sa)) == 0)
+		return fd;
+	close(fd);
+	return -1;
+}
+
+static void *call_again_and_again(void *arg)
+{
+	static const char text[] = "GET /healthz HTTP/1.1\r\n" HOST "Connection: close\r\n\r\n";
+	struct timeval patience = { .tv_sec = 30 };
+	struct caller *c = arg;
+	char got[13];
+	int fd;
+
+	while (!atomic_load(c->over) && (fd = knock()) >= 0) {
+		setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
+		c->asked++;
+		if (send(fd, text, sizeof(text) - 1, MSG_NOSIGNAL) != (ssize_t)sizeof(text) - 1 ||
+		    recv(fd, got, sizeof(got), MSG_WAITALL) != sizeof(got) || memcmp(got, "HTTP/1.1 200 ", 13) != 0)
+			c->lost++;
+		close(fd);
+	}
+	return NULL;
+}
+
+/* Who could connect is answered, to the last: not answered is not known, and a POST cannot be asked again. */
+static void nobody_is_lost_at_the_end(void **state)
+{
+	struct gw_conf conf = world_conf();
+	struct caller c[40];
+	atomic_bool over;
+
+	(void)state;
+	conf.redis_url = "";
+	conf.threads = 3; /* most callers wait */
+	gateway_down();
+	gateway_up(&conf);
+	for (int round = 0; round < 5; round++) {
+		int asked = 0;
+
+		atomic_store(&over, false);
+		for (size_t i = 0; i < ARRAY_LEN(c); i++) {
+			c[i] = (struct caller){ .over = &over };
+			assert_int_equal(pthread_create(&c[i].thread, NULL, call_again_and_again, &c[i]), 0);
+		}
+		gateway_stop(w.front, 300);
+		atomic_store(&over, true);
+		for (size_t i = 0; i < ARRAY_LEN(c); i++) {
+			pthread_join(c[i].thread, NULL);
+			asked += c[i].asked;
+			assert_int_equal(c[i].lost, 0);
+		}
+		assert_true(asked > 0);
+		gateway_close(&w.gw);
+		conf.threads = round == 4 ? world_conf().threads : conf.threads;
+		gateway_up(&conf);
+	}
+}
+
 /* With a limit of 6 per address, twenty idle ones of this address leave room for somebody at work. */
 static void connections_of_one_address(void **state)
 {
@@ -468,6 +545,7 @@ int main(void)
 		cmocka_unit_test(json_abuse),
 		cmocka_unit_test(many_parameters),
 		cmocka_unit_test(drained),
+		cmocka_unit_test(nobody_is_lost_at_the_end),
 		cmocka_unit_test(connections_of_one_address),
 	};
 
