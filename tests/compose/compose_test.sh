@@ -5,7 +5,7 @@
 # pulled are built under their own names and tags from Debian's packages (standins/). What cannot run here is named at the
 # end as `not run`, and the last line counts. Exit 0 when nothing failed, also where no engine can run.
 #
-#	COMPOSE_STEPS="up e2e …"	only these: harden size memory train e2e scale roll
+#	COMPOSE_STEPS="e2e roll"	only these, after `up`: harden size memory train e2e scale roll
 #	SOUK_DOCKER_DIR=/var/lib/souk-docker	data of an engine started here; images stay in it for the next run
 #	KEEP=1				leave everything running
 set -uo pipefail
