@@ -1,12 +1,13 @@
 #!/usr/bin/env bash
-# The runner behind `make -f Makefile.ci test|verify|nightly|bench|fuzz|docs|chaos|flash-sale|rolling|torture|planted`. Each step counts; the last line is
+# The runner behind `make -f Makefile.ci test|verify|nightly|bench|fuzz|docs|chaos|flash-sale|rolling|models|torture|planted`. Each step counts; the last line is
 # `N passed, N failed, N skipped`, and what did not run is named above it.
 #
 #	TEST_STEPS="lint unit"	only these steps of `test`: lint build docs clang unit integration python e2e chaos
-#	VERIFY_STEPS="tsan fuzz"	only these steps of `verify`: tsan fuzz slow planted torture chaos
+#	VERIFY_STEPS="tsan fuzz"	only these steps of `verify`: tsan fuzz slow planted models torture chaos
 #	TORTURE_FILTER=regex TORTURE_SECONDS=n	only rows `METHOD /path` that match; stop after so long
 #	PLANTED="word"		only planted bugs whose name holds it
 #	CHAOS_MINUTES=5 CHAOS_SEED=n	how long the chaos run is, and which one
+#	SIM_RUNS=1000000 MODEL_RUNS=10000	histories of each simulator, and of each model held against PostgreSQL
 #	TEST_FILTER=regex	only ctest programs whose name matches
 #	E2E_BUILD=debug		the platform of the e2e step: debug (sanitizers, default) or release
 #	KEEP=1			keep the work folder
@@ -230,11 +231,51 @@ do_chaos() {
 
 do_nightly() {
 	export CHAOS_MINUTES=${CHAOS_MINUTES:-60} FUZZ_SECONDS=${FUZZ_SECONDS:-600}
+	export SIM_RUNS=${SIM_RUNS:-1000000} MODEL_RUNS=${MODEL_RUNS:-10000}
 	do_verify
 	do_flash_sale
 	do_rolling
 	TORTURE_SECONDS=${TORTURE_SECONDS:-0} do_torture
 	torture_sanitized
+}
+
+verify_models() {
+	SIM_RUNS=${SIM_RUNS:-100000} MODEL_RUNS=${MODEL_RUNS:-200} do_models
+}
+
+# simulated PROGRAM WHAT: its histories, and what it says of their number a minute
+simulated() {
+	local out=$work/$1.out
+	if SIM_RUNS=$sim_runs run_quiet "$out" "$release/$1" && rate=$(grep -oE '[0-9]+ a minute' "$out") && ((${rate%% *} >= 50000)); then
+		pass "$2: $(grep -m1 ' a minute' "$out")"
+	else
+		fail "$2 (50000 a minute are promised)" "$out"
+	fi
+}
+
+modelled() {
+	local out=$work/$1.out
+	if MODEL_RUNS=$model_runs run_quiet "$out" "$release/$1"; then
+		pass "$2: $(grep -m1 'histories of' "$out")"
+	else
+		fail "$2" "$out"
+	fi
+}
+
+do_models() {
+	local rate sim_runs=${SIM_RUNS:-1000000} model_runs=${MODEL_RUNS:-10000}
+	section "simulators: $sim_runs histories each; models against PostgreSQL: $model_runs (Release)"
+	if ! run_quiet "$work/models.out" deploy/local/build.sh Release $release unit_checkout_test_saga_sim unit_identity_test_refresh_sim \
+		integration_inventory_test_stock_model integration_common_test_outbox_model; then
+		fail "Release build" "$work/models.out"
+		return
+	fi
+	simulated unit_checkout_test_saga_sim "simulated checkouts"
+	simulated unit_identity_test_refresh_sim "refresh rotation"
+	need_services || { fail "private PostgreSQL and Redis" /dev/null; return; }
+	export TEST_PG_ADMIN TEST_REDIS_URL
+	modelled integration_inventory_test_stock_model "model of stock"
+	modelled integration_common_test_outbox_model "model of the event log"
 }
 
 verify_planted() {
@@ -281,7 +322,7 @@ torture_sanitized() {
 
 do_verify() {
 	local step
-	for step in ${VERIFY_STEPS:-tsan fuzz slow planted torture chaos}; do
+	for step in ${VERIFY_STEPS:-tsan fuzz slow planted models torture chaos}; do
 		"verify_$step"
 	done
 }

@@ -381,7 +381,7 @@ static void again_later(struct world *w, int who)
 		send(w, after, (struct msg){ .what = AT_ASK, .who = who });
 }
 
-/* A calm client needs no new token while the one of the other tab is fresh. */
+/* A calm client's tabs share what they get: none asks while what another got is fresh. */
 static void wake(struct world *w, int who)
 {
 	if (w->asker[who].asking || (who != THIEF && w->logged_out))
@@ -444,8 +444,10 @@ static void happen(struct world *w, const struct msg *m)
 		hear(w, m);
 		break;
 	case AT_TIMEOUT:
-		if (w->asker[m->who].asking && w->asker[m->who].seq == m->seq)
-			ask(w, m->who);
+		if (w->asker[m->who].asking && w->asker[m->who].seq == m->seq) {
+			w->asker[m->who].asking = false;
+			wake(w, m->who);
+		}
 		break;
 	case AT_STEAL:
 		SAY(w, "token %d is stolen", w->cookie);
