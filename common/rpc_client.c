@@ -22,6 +22,7 @@ enum {
 	AGE_MAX_MS = 60000,	/* … or after this time */
 	RECONNECT_MIN_MS = 50,
 	RECONNECT_MAX_MS = 1000,
+	REDIAL_MS = 60000,
 	CLOSE_WAIT_MS = 1000,
 #ifdef SOUK_SANITIZED
 	STACK = 2 << 20,
@@ -191,6 +192,31 @@ static void age_out(struct rpc_client *cl, int64_t answered_at)
 	}
 }
 
+/*
+ * nng 1.5.2 stops dialling for good when it has no memory for a connection that was just made. Who has had none for long
+ * gets a dialler of its own; a peer that is merely down loses nothing by it.
+ */
+static void redial(struct rpc_client *cl)
+{
+	size_t i, n = atomic_load(&cl->n_peers);
+	int64_t now = mono_ms();
+
+	for (i = 0; i < n; i++) {
+		struct peer *p = cl->peers[i];
+
+		if (atomic_load(&p->state.gone) || atomic_load(&p->state.pipes) > 0) {
+			p->alone_since = 0;
+		} else if (!p->alone_since) {
+			p->alone_since = now;
+		} else if (now - p->alone_since > REDIAL_MS) {
+			p->alone_since = now;
+			nng_dialer_close(p->dialer);
+			if (dial(p))
+				log_msg(LVL_WARNING, "peer cannot be dialled", LF_S("callee", cl->callee), LF_S("url", p->url));
+		}
+	}
+}
+
 /* When the names were last answered; ages count from there, so that a broken DNS takes nobody away. */
 static int64_t last_answer(const struct rpc_client *cl)
 {
@@ -254,6 +280,7 @@ static void *resolver(void *arg)
 			       (int64_t)(rpc_random() % (uint32_t)(cl->resolve_ms / 5 + 1));
 		}
 		probe_ejected(cl, a);
+		redial(cl);
 	} while (pause_until(cl, next < mono_ms() + 1000 ? next : mono_ms() + 1000));
 	arena_free(a);
 	return NULL;

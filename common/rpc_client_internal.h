@@ -24,6 +24,7 @@ struct peer {
 	struct rpc_client *client;
 	char url[RPC_URL_MAX];
 	int64_t last_seen; /* by the resolver thread only, as is fixed */
+	int64_t alone_since; /* likewise: without a connection; 0 = has one */
 	bool fixed;	   /* a literal address of the configuration never ages out */
 	nng_socket sock;
 	nng_dialer dialer;
