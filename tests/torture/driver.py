@@ -233,7 +233,7 @@ class Driver:
             return f"not an error that we document: {answer}"
         return None
 
-    def recovers(self, row, base, answer=None, seconds=30):
+    def recovers(self, row, base, answer=None, seconds=100):
         """The same request without a failure: answered as ever, or as in the try when its effect came about."""
         deadline, last = time.monotonic() + seconds, None
         while time.monotonic() < deadline:
