@@ -305,12 +305,12 @@ do_rolling() {
 do_torture() {
 	section "torture: each call of each request fails once (Release)"
 	run_quiet "$work/rel.out" deploy/local/build.sh Release $release platform || { fail "Release build" "$work/rel.out"; return; }
-	chaos_run torture.py --build "$release" --seconds "${TORTURE_SECONDS:-0}"
+	chaos_run torture.py --build "$release" --seconds "${TORTURE_SECONDS:-0}" "$@"
 }
 
-# The most important rows, half a minute.
+# The most important rows, two calls of each kind in each process, half a minute.
 verify_torture() {
-	TORTURE_SECONDS=${TORTURE_SECONDS:-30} do_torture
+	TORTURE_SECONDS=${TORTURE_SECONDS:-30} do_torture --samples 2 --seed "${TORTURE_SEED:-$RANDOM}"
 }
 
 # Leaks and what is used after it was freed; the sanitizer wants the allocator for itself, so all kinds but allocations.

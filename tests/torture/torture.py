@@ -3,7 +3,7 @@
 connect, send, receive and libpq call fails, until none is left to fail. Each time: an answer that says what went wrong or the
 right one, nobody dies but by decision, the same request works again; in the end nothing leaked and the books are right.
 
-	torture.py --build build/release [--filter REGEX] [--kinds alloc,libpq] [--seconds N] [--sanitized]
+	torture.py --build build/release [--filter REGEX] [--kinds alloc,libpq] [--samples N] [--seconds N] [--sanitized]
 
 --seconds stops after that time, the most important rows come first; what was not reached is named. --sanitized is for a build
 with the address sanitizer, which wants the allocator for itself. Prints `ok NAME` / `FAIL NAME` lines; KEEP=1 keeps the run
@@ -14,6 +14,7 @@ import argparse
 import collections
 import json
 import os
+import random
 import re
 import subprocess
 import sys
@@ -80,6 +81,7 @@ class Run:
         self.methods = collections.Counter() # failures by rpc method
         self.statuses = collections.Counter()
         self.found = []
+        self.random = random.Random(args.seed)
 
     def late(self):
         return self.deadline and time.monotonic() > self.deadline
@@ -117,11 +119,14 @@ class Run:
             if not self.deadline:
                 driver.victims[name].forget_fatal()
             for kind in self.kinds:
-                if kinds[kind]:
-                    self.sweep(row, base, name, kind, SERVING, self.args.most)
+                if kinds[kind] and self.args.samples:
+                    some = self.random.sample(range(1, kinds[kind] + 1), min(self.args.samples, kinds[kind]))
+                    self.sweep(row, base, name, kind, SERVING, sorted(some))
+                elif kinds[kind]:
+                    self.sweep(row, base, name, kind, SERVING, range(1, self.args.most + 1))
             for kind in ("send", "recv", "alloc"):
-                if kind in self.kinds:
-                    self.sweep(row, base, name, kind, OTHERS, ELSEWHERE)
+                if kind in self.kinds and not self.args.samples:
+                    self.sweep(row, base, name, kind, OTHERS, range(1, ELSEWHERE + 1))
             if stuck := self.stuck():
                 self.found.append(f"{row.name}: after failures in {name}: {', '.join(stuck)}")
 
@@ -142,21 +147,21 @@ class Run:
         except OSError:
             return 0
 
-    def sweep(self, row, base, name, kind, scope, most):
-        for n in range(1, most + 1):
+    def sweep(self, row, base, name, kind, scope, numbers):
+        for n in numbers:
             if self.late() or len(self.found) > 200:
                 return
             fired, wrong = self.driver.attempt(row, base, name, kind, n, scope)
             if wrong:
                 self.found.append(f"{row.name}: {wrong}")
             if not fired:
-                if scope == SERVING:
+                if scope == SERVING and not self.args.samples:
                     return
                 continue
             self.count[(kind, name)] += 1
             self.methods[self.driver.victims[name].method() if name != "gateway" else row.name] += 1
-        if scope == SERVING and most == MOST:
-            self.found.append(f"{row.name}: {kind} in {name}: more than {most} calls")
+        if scope == SERVING and len(numbers) == MOST:
+            self.found.append(f"{row.name}: {kind} in {name}: more than {MOST} calls")
 
     def books(self):
         """What must be true in the end."""
@@ -187,6 +192,8 @@ def main():
     parser.add_argument("--kinds", default=",".join(KINDS))
     parser.add_argument("--processes", default="", help="failures in these alone")
     parser.add_argument("--most", type=int, default=MOST, help="failures of a kind in a process, for a row")
+    parser.add_argument("--samples", type=int, default=0, help="so many of each kind in each process, drawn by --seed, instead of all")
+    parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--seconds", type=float, default=0)
     parser.add_argument("--sanitized", action="store_true")
     args = parser.parse_args()
