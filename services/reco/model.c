@@ -3,8 +3,8 @@
 #include <string.h>
 
 #include "common/check.h"
-#include "common/cursor.h"
 #include "common/id.h"
+#include "common/page.h"
 #include "reco.pb-c.h"
 #include "services/reco/deploy.h"
 #include "services/reco/reco.h"
@@ -92,37 +92,33 @@ static enum err_code answer(struct pg *pg, struct call *c, const char *id, Reco_
 
 static enum err_code reco_list_models(struct call *c, const Reco__V1__ListModelsRequest *in, Reco__V1__ListModelsReply *out)
 {
-	int32_t limit = in->has_limit ? in->limit : 50;
 	const char *filter = arena_printf(c->arena, "models|%s", in->state ? in->state : "");
 	struct model_row *rows = NULL;
-	struct cursor cur;
+	struct page page;
 	struct pg *pg;
 	size_t n = 0;
 	enum err_code code;
 
 	if (call_perm(c, PERM))
 		return c->err.code;
-	check_range(&c->err, "limit", limit, 1, 100);
 	if (in->state)
 		check_oneof(&c->err, "state", in->state, "trained|evaluated|approved|deployed|retired|rejected");
-	if (c->err.n_details)
-		return err_set(&c->err, E_INVALID, "common.invalid_input", "models");
-	if (cursor_read(c->arena, in->cursor, filter, "t", &cur, &c->err) || call_pg(c, &pg))
+	if (page_of(c, in, filter, "t", &page) || call_pg(c, &pg))
 		return c->err.code;
-	code = reco_db_models(pg, c->arena, in->state, cur.n ? cur.field[0].text : "", limit + 1, &rows, &n, &c->err);
+	code = reco_db_models(pg, c->arena, in->state, page_text(&page, 0, ""), page.limit + 1, &rows, &n, &c->err);
 	pg_return(pg);
 	if (code)
 		return code;
 	out->data = arena_array(c->arena, n + 1, sizeof(*out->data));
-	for (size_t i = 0; i < n && i < (size_t)limit; i++) {
+	for (size_t i = 0; i < page_shown(&page, n); i++) {
 		Reco__V1__Model *m = arena_alloc(c->arena, sizeof(*m));
 
 		reco__v1__model__init(m);
 		model_fill(c->arena, &rows[i], m);
 		out->data[out->n_data++] = m;
 	}
-	if (n > (size_t)limit)
-		out->next_cursor = cursor_write(c->arena, filter, "t", rows[limit - 1].id);
+	if (page_more(&page, n))
+		out->next_cursor = page_next(c, &page, rows[page.limit - 1].id);
 	return OK;
 }
 

@@ -2,8 +2,8 @@
 #include <string.h>
 
 #include "common/check.h"
-#include "common/cursor.h"
 #include "common/id.h"
+#include "common/page.h"
 #include "common/timeutil.h"
 #include "search.pb-c.h"
 #include "services/search/query.h"
@@ -117,29 +117,25 @@ static Search__V1__Synonym *synonym_msg(struct arena *a, const struct synonym_ro
 static enum err_code search_list_synonyms(struct call *c, const Search__V1__ListSynonymsRequest *in,
 					  Search__V1__ListSynonymsReply *out)
 {
-	int32_t limit = in->has_limit ? in->limit : 50;
 	struct synonym_row *rows = NULL;
-	struct cursor cur;
+	struct page page;
 	struct pg *pg;
 	size_t n = 0;
 	enum err_code code;
 
 	if (call_perm(c, PERM))
 		return c->err.code;
-	check_range(&c->err, "limit", limit, 1, 100);
-	if (c->err.n_details)
-		return err_set(&c->err, E_INVALID, "common.invalid_input", "synonyms");
-	if (cursor_read(c->arena, in->cursor, "synonyms", "t", &cur, &c->err) || call_pg(c, &pg))
+	if (page_of(c, in, "synonyms", "t", &page) || call_pg(c, &pg))
 		return c->err.code;
-	code = search_db_synonyms(pg, c->arena, cur.n ? cur.field[0].text : "", limit + 1, &rows, &n, &c->err);
+	code = search_db_synonyms(pg, c->arena, page_text(&page, 0, ""), page.limit + 1, &rows, &n, &c->err);
 	pg_return(pg);
 	if (code)
 		return code;
 	out->data = arena_array(c->arena, n + 1, sizeof(*out->data));
-	for (size_t i = 0; i < n && i < (size_t)limit; i++)
+	for (size_t i = 0; i < page_shown(&page, n); i++)
 		out->data[out->n_data++] = synonym_msg(c->arena, &rows[i]);
-	if (n > (size_t)limit)
-		out->next_cursor = cursor_write(c->arena, "synonyms", "t", rows[limit - 1].id);
+	if (page_more(&page, n))
+		out->next_cursor = page_next(c, &page, rows[page.limit - 1].id);
 	return OK;
 }
 
@@ -249,35 +245,31 @@ static enum err_code search_create_rule(struct call *c, const Search__V1__Create
 static enum err_code search_list_rules(struct call *c, const Search__V1__ListRulesRequest *in,
 				       Search__V1__ListRulesReply *out)
 {
-	int32_t limit = in->has_limit ? in->limit : 50;
 	const char *query = in->query ? query_normal(c->arena, in->query) : NULL, *filter;
 	struct rule_row *rows = NULL;
-	struct cursor cur;
+	struct page page;
 	struct pg *pg;
 	size_t n = 0;
 	enum err_code code;
 
 	if (call_perm(c, PERM))
 		return c->err.code;
-	check_range(&c->err, "limit", limit, 1, 100);
-	if (c->err.n_details)
-		return err_set(&c->err, E_INVALID, "common.invalid_input", "rules");
 	filter = arena_printf(c->arena, "rules|%s", query ? query : "");
-	if (cursor_read(c->arena, in->cursor, filter, "t", &cur, &c->err) || call_pg(c, &pg))
+	if (page_of(c, in, filter, "t", &page) || call_pg(c, &pg))
 		return c->err.code;
-	code = search_db_rules(pg, c->arena, query, cur.n ? cur.field[0].text : "", limit + 1, &rows, &n, &c->err);
+	code = search_db_rules(pg, c->arena, query, page_text(&page, 0, ""), page.limit + 1, &rows, &n, &c->err);
 	pg_return(pg);
 	if (code)
 		return code;
 	out->data = arena_array(c->arena, n + 1, sizeof(*out->data));
-	for (size_t i = 0; i < n && i < (size_t)limit; i++) {
+	for (size_t i = 0; i < page_shown(&page, n); i++) {
 		Search__V1__Rule *m = arena_alloc(c->arena, sizeof(*m));
 
 		search__v1__rule__init(m);
 		out->data[out->n_data++] = rule_fill(&rows[i], m);
 	}
-	if (n > (size_t)limit)
-		out->next_cursor = cursor_write(c->arena, filter, "t", rows[limit - 1].id);
+	if (page_more(&page, n))
+		out->next_cursor = page_next(c, &page, rows[page.limit - 1].id);
 	return OK;
 }
 
