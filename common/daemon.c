@@ -1,6 +1,7 @@
 #include "common/daemon.h"
 
 #include <errno.h>
+#include <jansson.h>
 #include <malloc.h>
 #include <pthread.h>
 #include <signal.h>
@@ -117,6 +118,16 @@ static void signals_block(void)
 	(void)sigaction(SIGPIPE, &ignore, NULL);
 }
 
+/* Without memory jansson calls a text malformed, and a client would be told so: the process ends, as everywhere. */
+static void *json_memory(size_t n)
+{
+	void *p = malloc(n);
+
+	if (!p)
+		abort();
+	return p;
+}
+
 int daemon_init_modes(const char *name, int argc, char **argv, const struct daemon_mode_arg *extra)
 {
 	int mode;
@@ -128,6 +139,7 @@ int daemon_init_modes(const char *name, int argc, char **argv, const struct daem
 	mallopt(M_ARENA_MAX, 4);
 	mallopt(M_MMAP_THRESHOLD, 256 << 10);
 	mallopt(M_TRIM_THRESHOLD, 512 << 10);
+	json_set_alloc_funcs(json_memory, free);
 	(void)snprintf(self.name, sizeof(self.name), "%s", name);
 	mode = parse_flags(argc, argv, extra);
 	signals_block();
