@@ -9,6 +9,7 @@ from settings import Problem, say
 
 
 def load(s, sup):
+    """True when there is now more than before."""
     scale = os.environ.get("DEMO_SCALE", "1000")
     seed = os.environ.get("DEMO_SEED", "1")
     if not scale.isdigit() or not seed.isdigit():
@@ -17,7 +18,7 @@ def load(s, sup):
         with open(os.path.join(s.run_dir, "demo.json")) as f:
             there = json.load(f)
         if (there["seed"], there["scale"]) == (int(seed), int(scale)):
-            return
+            return False
     except (OSError, ValueError, KeyError):
         pass
     say(f"souk: loading the demo shop ({scale} products)")
@@ -39,3 +40,4 @@ def load(s, sup):
     if code and not sup.stopping:
         say("souk: the demo shop is incomplete; the platform runs without it (logs/demo.log; `up` again tries again)")
         sup.info["demo_failed"] = True
+    return True

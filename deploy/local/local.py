@@ -137,7 +137,8 @@ def bring_up(s, sup, rows, absent):
     if not sup.wait_ready([r.name for r in rows], 60):
         return
     if os.environ.get("SOUK_DEMO") != "0" and not set(other) & {"identity", "catalog", "inventory", "notify", "gateway"}:
-        demo.load(s, sup)
+        if demo.load(s, sup):
+            steps.analyze(s, sup)
 
 
 def write_env(s, rows):

@@ -6,7 +6,7 @@ import subprocess
 import time
 
 from processes import DAEMON_NAMES
-from settings import Problem
+from settings import Problem, say
 from supervisor import shorten
 
 
@@ -91,6 +91,13 @@ def redis_ready(s):
     return done.stdout.strip() == b"PONG"
 
 
+def psql(s, sup, database, script):
+    """(exit code, what it said) of a script run as the cluster's owner."""
+    argv = [os.path.join(s.pg_bin, "psql"), "-X", "-q", "-o", "/dev/null", "-h", s.socket_dir, "-p", str(s.pg_port),
+            "-U", "postgres", "-d", database]
+    return command(sup, argv, {}, stdin=script)
+
+
 def make_roles(s, sup):
     """Database, and one schema with its roles per daemon."""
     script = ["\\set ON_ERROR_STOP 1",
@@ -100,11 +107,16 @@ def make_roles(s, sup):
     sql = os.path.join(s.root, "deploy", "postgres", "roles.sql").replace("'", "''").replace("\\", "\\\\")
     for name in DAEMON_NAMES:
         script += [f"\\set d {name}", f"\\i '{sql}'"]
-    psql = [os.path.join(s.pg_bin, "psql"), "-X", "-q", "-o", "/dev/null", "-h", s.socket_dir, "-p", str(s.pg_port),
-            "-U", "postgres", "-d", "postgres"]
-    code, out = command(sup, psql, {}, stdin="\n".join(script) + "\n")
+    code, out = psql(s, sup, "postgres", "\n".join(script) + "\n")
     if code:
         raise Problem("roles cannot be made: " + shorten(last_line(out), 300))
+
+
+def analyze(s, sup):
+    """PostgreSQL would learn by itself how much there is now, but only in a minute, and plan badly until then."""
+    code, out = psql(s, sup, "souk", "ANALYZE;\n")
+    if code and not sup.stopping:
+        say("souk: the tables could not be analysed: " + shorten(last_line(out), 300))
 
 
 def make_keys(s, sup):
