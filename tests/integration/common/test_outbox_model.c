@@ -25,6 +25,7 @@
 #include "events.pb-c.h"
 #include "outbox_model.h"
 #include "shop_db.h"
+#include "tests/support/seeded.h"
 
 #define WRITERS 4
 #define READERS 2
@@ -50,17 +51,7 @@ static bool verbose;
 
 static unsigned rnd(unsigned n)
 {
-	rng ^= rng << 13;
-	rng ^= rng >> 7;
-	rng ^= rng << 17;
-	return (unsigned)((rng >> 11) % n);
-}
-
-static uint64_t number(const char *name, uint64_t otherwise)
-{
-	const char *s = getenv(name);
-
-	return s && *s ? strtoull(s, NULL, 10) : otherwise;
+	return seeded(&rng, n);
 }
 
 static const char *type_of(bool other)
@@ -427,7 +418,7 @@ static uint64_t under_way;
 
 static void histories(void **state)
 {
-	const uint64_t one = number("MODEL_SEED", 0), runs = one ? 1 : number("MODEL_RUNS", 12);
+	const uint64_t one = env_number("MODEL_SEED", 0), runs = one ? 1 : env_number("MODEL_RUNS", 12);
 	struct writer writers[WRITERS];
 	int64_t start = mono_ms(), events = 0;
 

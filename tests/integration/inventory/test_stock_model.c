@@ -17,6 +17,7 @@
 #include "services/inventory/inventory_db.h"
 #include "stock_model.h"
 #include "tests/support/pg_fixture.h"
+#include "tests/support/seeded.h"
 
 #define STEPS 40
 #define TTL_S 900
@@ -36,17 +37,7 @@ static struct {
 
 static unsigned rnd(unsigned n)
 {
-	w.rng ^= w.rng << 13;
-	w.rng ^= w.rng >> 7;
-	w.rng ^= w.rng << 17;
-	return (unsigned)((w.rng >> 11) % n);
-}
-
-static uint64_t number(const char *name, uint64_t otherwise)
-{
-	const char *s = getenv(name);
-
-	return s && *s ? strtoull(s, NULL, 10) : otherwise;
+	return seeded(&w.rng, n);
 }
 
 /* ---- names ---- */
@@ -493,7 +484,7 @@ static bool history(uint64_t seed, unsigned seen[WHATS])
 
 static void histories(void **state)
 {
-	const uint64_t one = number("MODEL_SEED", 0), runs = one ? 1 : number("MODEL_RUNS", 25);
+	const uint64_t one = env_number("MODEL_SEED", 0), runs = one ? 1 : env_number("MODEL_RUNS", 25);
 	unsigned seen[WHATS] = { 0 };
 	int64_t start = mono_ms();
 	uint64_t bad = 0;

@@ -14,6 +14,7 @@
 #include <cmocka.h>
 
 #include "services/checkout/saga.h"
+#include "tests/support/seeded.h"
 
 #define T0	  1700000000000
 #define MINUTE	  60000
@@ -120,10 +121,7 @@ static bool verbose;
 
 static unsigned rnd(struct world *w, unsigned n)
 {
-	w->rng ^= w->rng << 13;
-	w->rng ^= w->rng >> 7;
-	w->rng ^= w->rng << 17;
-	return (unsigned)((w->rng >> 11) % n);
+	return seeded(&w->rng, n);
 }
 
 /* A fault happens: of 1000, while there are faults at all. */

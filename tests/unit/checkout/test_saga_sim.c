@@ -491,16 +491,9 @@ static bool history(struct world *w, uint64_t seed)
 	return !*w->broken;
 }
 
-static uint64_t number(const char *name, uint64_t otherwise)
-{
-	const char *s = getenv(name);
-
-	return s && *s ? strtoull(s, NULL, 10) : otherwise;
-}
-
 static void histories(void **state)
 {
-	const uint64_t one = number("SIM_SEED", 0), runs = one ? 1 : number("SIM_RUNS", 20000);
+	const uint64_t one = env_number("SIM_SEED", 0), runs = one ? 1 : env_number("SIM_RUNS", 20000);
 	static const char *const names[] = { "ordered", "cancelled", "expired", "refunded" };
 	static const enum saga_st ends[] = { SAGA_ORDERED, SAGA_CANCELLED, SAGA_EXPIRED, SAGA_REFUNDED };
 	uint64_t n[4] = { 0 }, bad = 0;

@@ -28,6 +28,7 @@
 #include <cmocka.h>
 
 #include "services/identity/refresh_rules.h"
+#include "tests/support/seeded.h"
 
 #define T0	   1700000000000
 #define SECOND	   1000
@@ -108,10 +109,7 @@ static const char *const verdicts[] = { "a new one", "the same again", "REUSE", 
 
 static unsigned rnd(struct world *w, unsigned n)
 {
-	w->rng ^= w->rng << 13;
-	w->rng ^= w->rng >> 7;
-	w->rng ^= w->rng << 17;
-	return (unsigned)((w->rng >> 11) % n);
+	return seeded(&w->rng, n);
 }
 
 static bool fault(struct world *w, unsigned weight)
@@ -551,20 +549,13 @@ static bool history(struct world *w, uint64_t seed)
 	return !*w->broken;
 }
 
-static uint64_t number(const char *name, uint64_t otherwise)
-{
-	const char *s = getenv(name);
-
-	return s && *s ? strtoull(s, NULL, 10) : otherwise;
-}
-
 enum count { N_ALIVE, N_CAUGHT, N_MISTAKEN, N_OVER, N_AGAIN, N_CRASHED, N_COUNTS };
 
 static void histories(void **state)
 {
 	static const char *const names[] = { "alive", "thefts ended", "ended by a late message", "run out",
 					     "with a token given twice", "with a crash of all" };
-	const uint64_t one = number("SIM_SEED", 0), runs = one ? 1 : number("SIM_RUNS", 20000);
+	const uint64_t one = env_number("SIM_SEED", 0), runs = one ? 1 : env_number("SIM_RUNS", 20000);
 	uint64_t n[N_COUNTS] = { 0 }, bad = 0, tokens = 0;
 	struct world *w = calloc(1, sizeof(*w));
 	struct timespec a, b;
