@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "common/buf.h"
+#include "reco_json.h"
 #include "session.h"
 #include "soukctl.h"
 
@@ -31,18 +32,6 @@ static int usage(void)
 }
 
 /* ---- what is printed ---- */
-
-static const char *text_of(const json_t *o, const char *key)
-{
-	const char *s = json_string_value(json_object_get(o, key));
-
-	return s ? s : "-";
-}
-
-static long long count_of(const json_t *o, const char *key)
-{
-	return (long long)json_integer_value(json_object_get(o, key));
-}
 
 static double number_of(const json_t *o, const char *key)
 {

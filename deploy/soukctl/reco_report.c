@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "common/buf.h"
+#include "reco_json.h"
 #include "session.h"
 #include "soukctl.h"
 
@@ -21,18 +22,6 @@ static int usage(void)
 		"  --variant NAME     only main, canary or none\n"
 		"The password is read from SOUK_PASSWORD, the file SOUK_PASSWORD_FILE, or the terminal.\n");
 	return 2;
-}
-
-static const char *text_of(const json_t *row, const char *key)
-{
-	const char *s = json_string_value(json_object_get(row, key));
-
-	return s ? s : "-";
-}
-
-static long long count_of(const json_t *row, const char *key)
-{
-	return (long long)json_integer_value(json_object_get(row, key));
 }
 
 static double percent_of(const json_t *row, const char *key)
