@@ -62,7 +62,7 @@ static int open_world(void **state)
 	(void)state;
 	w.a = arena_new("test", SIZE_MAX);
 	w.past = make_past(w.a, 7, 80);
-	strcpy(w.dir, "/tmp/test_artefact.XXXXXX");
+	snprintf(w.dir, sizeof(w.dir), "/tmp/test_artefact.XXXXXX");
 	return mkdtemp(w.dir) ? 0 : -1;
 }
 
