@@ -10,7 +10,9 @@
 
 #include "common/log.h"
 #include "common/timeutil.h"
+#include "services/reco/job_train.h"
 #include "services/reco/reco_db_model.h"
+#include "services/reco/stage.h"
 
 #define LEFT_MS 86400000LL
 #define NAMES_MAX 1000 /* looked at in one go */
@@ -47,6 +49,43 @@ static bool ours(const char *name)
 	return (name[0] == '.' && strstr(name, ".model.tmp_")) || (n > 6 && strcmp(name + n - 6, ".model") == 0);
 }
 
+/* Ids of trainings whose folders of stages are there. */
+static size_t folders(const struct reco_svc *svc, struct arena *a, const char **ids)
+{
+	DIR *dir = opendir(svc->conf->model_dir);
+	size_t n = 0;
+
+	for (struct dirent *d; dir && n < NAMES_MAX && (d = readdir(dir));) {
+		size_t len = strlen(d->d_name), end = strlen(STAGES_SUFFIX);
+
+		if (len > end && strcmp(d->d_name + len - end, STAGES_SUFFIX) == 0)
+			ids[n++] = arena_strndup(a, d->d_name, len - end);
+	}
+	if (dir)
+		closedir(dir);
+	return n;
+}
+
+/* Found before it is asked which trainings live: one that begins meanwhile is not among them. */
+static enum err_code sweep_folders(struct reco_svc *svc, struct arena *a, struct err *e)
+{
+	const char **ids = arena_array(a, NAMES_MAX, sizeof(*ids));
+	size_t n = folders(svc, a, ids), n_over = 0;
+	struct pruned_row *over = NULL;
+	struct pg *pg;
+	enum err_code code;
+
+	if (n == 0)
+		return OK;
+	if (pg_borrow(svc->pool, mono_ms() + TX_MS, &pg, e))
+		return e->code;
+	code = reco_db_trainings_over(pg, a, ids, n, &over, &n_over, e);
+	pg_return(pg);
+	for (size_t i = 0; i < n_over; i++)
+		stages_remove(train_folder(svc, a, over[i].id));
+	return code;
+}
+
 static size_t old_names(const struct reco_svc *svc, struct arena *a, const char **names)
 {
 	DIR *dir = opendir(svc->conf->model_dir);
@@ -74,7 +113,7 @@ enum err_code job_files(void *arg, struct arena *a, struct err *e)
 	struct pg *pg;
 	enum err_code code;
 
-	if (pg_tx(svc->pool, mono_ms() + TX_MS, &nobody, prune_tx, &t, e))
+	if (sweep_folders(svc, a, e) || pg_tx(svc->pool, mono_ms() + TX_MS, &nobody, prune_tx, &t, e))
 		return e->code;
 	for (size_t i = 0; i < t.n; i++)
 		removed(svc, a, t.rows[i].path);

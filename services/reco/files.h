@@ -8,7 +8,7 @@ enum { FILES_KEPT = 5 }; /* of the latest models, beside what is deployed and wh
 
 /*
  * Timer: removes the files of rejected models and of all but the latest; and what trainings that were killed left in the
- * folder more than a day ago.
+ * folder more than a day ago; and the stages of trainings that are over.
  */
 enum err_code job_files(void *svc, struct arena *, struct err *);
 

@@ -1,6 +1,7 @@
 #include "services/reco/gate.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -290,4 +291,39 @@ void gate_judge(struct arena *a, const struct past *past, int64_t cut, const str
 		note(r, "not worse than deployed", r->over_deployed.hi >= 0 || r->over_deployed.mean >= -WORSE_BY * r->deployed_ndcg,
 		     r->over_deployed.mean);
 	r->passed = r->why == NULL;
+}
+
+/* ---- as a stage ---- */
+
+enum { NAME_LEN = 40 };
+
+/* The names of the checks beside the numbers: pointers of another process say nothing. */
+void gate_keep(const struct stages *stages, const struct gate_result *r)
+{
+	char name[GATE_CHECKS][NAME_LEN] = { { 0 } };
+	struct gate_result bare = *r;
+
+	bare.why = NULL;
+	for (size_t i = 0; i < r->n_checks; i++) {
+		snprintf(name[i], NAME_LEN, "%s", r->check[i].name);
+		bare.check[i].name = NULL;
+	}
+	stage_keep(stages, "gate", (const struct stage_part[]){ { &bare, sizeof(bare) }, { name, sizeof(name) } }, 2);
+}
+
+bool gate_take(const struct stages *stages, struct arena *a, struct gate_result *r)
+{
+	struct stage_part part[2];
+	const char(*name)[NAME_LEN];
+
+	if (!stage_take(stages, a, "gate", part, 2))
+		return false;
+	*r = *(const struct gate_result *)part[0].p;
+	name = part[1].p;
+	for (size_t i = 0; i < r->n_checks; i++) {
+		r->check[i].name = name[i];
+		if (!r->check[i].passed && !r->why)
+			r->why = name[i];
+	}
+	return true;
 }

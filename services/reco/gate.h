@@ -10,6 +10,7 @@
 #include "services/reco/artefact.h"
 #include "services/reco/metric.h"
 #include "services/reco/past.h"
+#include "services/reco/stage.h"
 
 enum { GATE_AT = 20, GATE_MIN_PEOPLE = 30, GATE_MAX_PEOPLE = 20000, GATE_CHECKS = 8 };
 
@@ -36,5 +37,9 @@ struct gate_result {
  */
 void gate_judge(struct arena *, const struct past *past, int64_t cut, const struct bundle *candidate,
 		const struct bundle *deployed, uint64_t seed, const atomic_bool *stop, struct gate_result *r);
+
+/* As a stage of a training; false: there is none. */
+bool gate_take(const struct stages *, struct arena *, struct gate_result *r);
+void gate_keep(const struct stages *, const struct gate_result *);
 
 #endif

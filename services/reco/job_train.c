@@ -1,5 +1,6 @@
 #include "services/reco/job_train.h"
 
+#include <cblas.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
@@ -8,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -33,6 +35,7 @@ struct work {
 	struct reco_svc *svc;
 	struct arena *a;
 	struct training_row *t;
+	struct stages *stages;
 	struct train_params params;
 	struct past past;
 	struct deployment_row *main; /* NULL: nothing is deployed */
@@ -43,8 +46,8 @@ struct work {
 	pthread_mutex_t lock; /* of step and percent */
 	const char *step;
 	int percent;
-	const atomic_bool *told; /* the process is to end; NULL: nobody says so */
-	atomic_bool stop, cancelled, ended;
+	atomic_bool *stop; /* set from outside, or by its cancellation */
+	atomic_bool cancelled, ended;
 };
 
 /* The deployed one's parameters, whatever their order in its row. */
@@ -87,15 +90,9 @@ static void beat_once(struct work *w)
 	pthread_mutex_unlock(&w->lock);
 	if (pg_tx(w->svc->pool, mono_ms() + TX_MS, &nobody, beat_tx, &t, &e) == OK && t.cancel) {
 		atomic_store(&w->cancelled, true);
-		atomic_store(&w->stop, true);
+		atomic_store(w->stop, true);
 	}
 	arena_free(t.a);
-}
-
-static void heed(struct work *w)
-{
-	if (w->told && atomic_load(w->told))
-		atomic_store(&w->stop, true);
 }
 
 static void *beat(void *arg)
@@ -103,10 +100,8 @@ static void *beat(void *arg)
 	struct work *w = arg;
 
 	while (!atomic_load(&w->ended)) {
-		for (int i = 0; i < BEAT_MS / 100 && !atomic_load(&w->ended); i++) {
-			heed(w);
+		for (int i = 0; i < BEAT_MS / 100 && !atomic_load(&w->ended); i++)
 			sleep_ms(100);
-		}
 		beat_once(w);
 	}
 	return NULL;
@@ -136,6 +131,22 @@ static void progress_whole(void *arg, const char *step, int percent)
 
 /* ---- steps ---- */
 
+const char *train_folder(const struct reco_svc *svc, struct arena *a, const char *id)
+{
+	return arena_printf(a, "%s/%s" STAGES_SUFFIX, svc->conf->model_dir, id);
+}
+
+/* Everything that decides what comes out. Its number of threads does not. */
+static struct stages *open_stages(struct work *w)
+{
+	const char *depends[] = { w->t->id, arena_printf(w->a, "%lld", (long long)w->t->as_of), params_text(w->a, &w->params),
+				  arena_printf(w->a, "%llu", (unsigned long long)w->params.seed),
+				  arena_printf(w->a, "%d", w->svc->conf->train_events), openblas_get_corename() };
+
+	(void)mkdir(w->svc->conf->model_dir, 0755); /* a volume comes empty */
+	return stages_open(w->a, train_folder(w->svc, w->a, w->t->id), depends, sizeof(depends) / sizeof(depends[0]));
+}
+
 struct adding {
 	struct past_builder *b;
 	const atomic_bool *stop;
@@ -157,9 +168,13 @@ static enum err_code read_past(struct work *w, struct err *e)
 					  RECO_KINDS(RECO_VIEW) | RECO_KINDS(RECO_CLICK) | RECO_KINDS(RECO_CART) |
 						  RECO_KINDS(RECO_PURCHASE) | RECO_KINDS(RECO_RATING) | RECO_KINDS(RECO_RETURN),
 					  false };
-	struct adding ad = { past_begin(), &w->stop };
+	struct adding ad = { past_begin(), w->stop };
 
 	progress(w, "reading", 1);
+	if (past_take(w->stages, w->a, &w->past)) {
+		past_drop(ad.b);
+		return OK;
+	}
 	if (reco_features_latest(w->svc->pool, &range, w->svc->conf->train_events, &range.from, e) ||
 	    reco_features_stream(w->svc->pool, &range, 0, NULL, add, &ad, e)) {
 		past_drop(ad.b);
@@ -168,6 +183,7 @@ static enum err_code read_past(struct work *w, struct err *e)
 	past_end(ad.b, w->a, &w->past);
 	if (w->past.n == 0)
 		return err_set(e, E_RULE, "reco.nothing_to_learn", "there are no events yet");
+	past_keep(w->stages, &w->past);
 	return OK;
 }
 
@@ -196,11 +212,13 @@ static enum err_code cancelled(struct err *e)
 	return err_set(e, E_CONFLICT, "reco.training_cancelled", "cancelled");
 }
 
-/*
- * The same parameters on what came before the cut, judged on what came after it, beside the deployed model: other parameters
- * beside its parameters on the same data, since its file has seen what is asked.
- */
-static enum err_code judge(struct work *w, struct err *e)
+/* What a verdict depends on beside the training's own: which model it was compared with. */
+static const char *compared_with(const struct work *w)
+{
+	return w->main ? arena_printf(w->a, "%s %s %d", w->main->model_id, w->main->params, w->deployed != NULL) : "nobody";
+}
+
+static enum err_code compare(struct work *w, const struct stages *twins, const struct stages *olds, struct err *e)
 {
 	int64_t first = w->past.act[0].ts, range = w->t->as_of - first,
 		cut = w->t->as_of - (range / 5 < HOLD_OUT_DAYS * DAY_MS ? range / 5 : HOLD_OUT_DAYS * DAY_MS);
@@ -208,39 +226,64 @@ static enum err_code judge(struct work *w, struct err *e)
 	struct arena *scratch = arena_new("reco twin", SIZE_MAX);
 	struct train_params params;
 	struct bundle twin, old;
-	bool whole = train_bundle(scratch, &w->past, cut, &w->params, &w->stop, progress_twin, w, &twin);
+	bool whole = train_bundle(scratch, &w->past, cut, &w->params, twins, w->stop, progress_twin, w, &twin);
 
 	if (whole && w->main && !routine(w)) {
 		progress(w, "deployed", 48);
 		params_read(w->main->params, &params, NULL);
 		params.seed = w->params.seed;
-		whole = train_bundle(scratch, &w->past, cut, &params, &w->stop, NULL, NULL, &old);
+		whole = train_bundle(scratch, &w->past, cut, &params, olds, w->stop, NULL, NULL, &old);
 		beside = &old;
 	}
 	if (whole) {
 		progress(w, "evaluating", 52);
-		gate_judge(scratch, &w->past, cut, &twin, beside, w->params.seed, &w->stop, &w->gate);
+		gate_judge(scratch, &w->past, cut, &twin, beside, w->params.seed, w->stop, &w->gate);
 	}
 	arena_free(scratch);
-	return !whole || atomic_load(&w->stop) ? cancelled(e) : OK;
+	return !whole || atomic_load(w->stop) ? cancelled(e) : OK;
 }
 
+/*
+ * The same parameters on what came before the cut, judged on what came after it, beside the deployed model: other parameters
+ * beside its parameters on the same data, since its file has seen what is asked. The verdict is what is kept in the end.
+ */
+static enum err_code judge(struct work *w, struct err *e)
+{
+	const struct stages *twins = stages_of(w->a, w->stages, "twin", ""),
+			    *olds = stages_of(w->a, w->stages, "deployed", w->main ? w->main->params : ""),
+			    *verdict = stages_of(w->a, w->stages, "verdict", compared_with(w));
+
+	if (gate_take(verdict, w->a, &w->gate))
+		return OK;
+	if (compare(w, twins, olds, e))
+		return e->code;
+	gate_keep(verdict, &w->gate);
+	stages_drop(twins);
+	stages_drop(olds);
+	return OK;
+}
+
+/*
+ * The model is named after its training: whatever stopped it in between, the file has the same bits. Each attempt has a
+ * file of its own, so that one that was given up for lost never writes over what another one has made.
+ */
 static enum err_code make(struct work *w, struct err *e)
 {
 	struct model_row *m = &w->model;
 	struct artefact *check = NULL;
 	struct bundle b;
-	char *id = arena_alloc(w->a, ID_LEN), *sha = arena_alloc(w->a, SHA256_HEX_LEN);
+	const char *name = w->t->id + strlen("trn_"), *id = arena_printf(w->a, "mdl_%s", name);
+	char *sha = arena_alloc(w->a, SHA256_HEX_LEN);
 	size_t size = 0;
 
-	if (!train_bundle(w->a, &w->past, w->t->as_of, &w->params, &w->stop, progress_whole, w, &b))
+	if (!train_bundle(w->a, &w->past, w->t->as_of, &w->params, stages_of(w->a, w->stages, "whole", ""), w->stop,
+			  progress_whole, w, &b))
 		return cancelled(e);
 	progress(w, "writing", 97);
-	id_new("mdl", id);
-	snprintf(b.version, sizeof(b.version), "b%s", id + 4);
+	snprintf(b.version, sizeof(b.version), "b%s", name);
 	*m = (struct model_row){ .id = id, .version = arena_strdup(w->a, b.version), .params = params_text(w->a, &w->params),
 				 .data_from = b.data_from, .data_to = b.data_to, .data_rows = b.rows,
-				 .seed = (int64_t)w->params.seed, .path = arena_printf(w->a, "%s.model", b.version),
+				 .seed = (int64_t)w->params.seed, .path = arena_printf(w->a, "%s-%d.model", b.version, w->t->attempt),
 				 .routine = routine(w) };
 	if (artefact_write(w->svc->conf->model_dir, m->path, &b, sha, &size, e))
 		return e->code;
@@ -337,16 +380,31 @@ static enum err_code run(struct work *w, struct err *e)
 	return pg_tx(w->svc->pool, mono_ms() + TX_MS, &nobody, verdict_tx, w, e);
 }
 
-/* Why it ended without a model is written down; what another attempt has taken over is no more ours to write. */
+/* A file that no model has, as the database has said, and what was finished on the way to it. */
+static void clean_up(struct work *w, bool file)
+{
+	if (file && w->model.path)
+		(void)unlink(arena_printf(w->a, "%s/%s", w->svc->conf->model_dir, w->model.path));
+	stages_remove(train_folder(w->svc, w->a, w->t->id));
+}
+
+/*
+ * Why it ended without a model is written down; what another attempt has taken over is no more ours to write. One that is
+ * put back leaves its stages to the next attempt; when the database is away nobody knows, and the timer removes them.
+ */
 static enum err_code give_in(struct work *w, const struct err *failed, struct err *e)
 {
-	bool stopped = atomic_load(&w->stop), back = stopped && !atomic_load(&w->cancelled);
+	bool stopped = atomic_load(w->stop), back = stopped && !atomic_load(&w->cancelled);
 	struct end_tx t = { w, back ? NULL : stopped ? "cancelled" : "failed", failed->msg };
 
 	log_msg(stopped || failed->code == E_RULE ? LVL_INFO : LVL_ERROR, back ? "a training is put back" : "a training ended without a model",
 		LF_S("training", w->t->id), LF_S("why", failed->msg));
-	if (pg_tx(w->svc->pool, mono_ms() + TX_MS, &nobody, end_tx, &t, e) == E_CONFLICT)
+	if (pg_tx(w->svc->pool, mono_ms() + TX_MS, &nobody, end_tx, &t, e) == OK) {
+		if (!back)
+			clean_up(w, true);
+	} else if (e->code == E_CONFLICT) {
 		err_clear(e);
+	}
 	return e->code;
 }
 
@@ -376,11 +434,12 @@ static void go_first(void)
 		close(fd);
 }
 
-enum err_code train_run(struct reco_svc *svc, const atomic_bool *told, bool *done_r, struct err *e)
+enum err_code train_run(struct reco_svc *svc, atomic_bool *stop, bool *done_r, struct err *e)
 {
+	atomic_bool never = false;
 	struct arena *a = arena_new("reco training", SIZE_MAX);
 	struct claim_tx c = { .a = a };
-	struct work w = { .svc = svc, .a = a, .told = told, .step = "", .model = { 0 } };
+	struct work w = { .svc = svc, .a = a, .stop = stop ? stop : &never, .step = "", .model = { 0 } };
 	enum err_code code = pg_tx(svc->pool, mono_ms() + TX_MS, &nobody, claim_tx, &c, e);
 
 	if (!code && c.found) {
@@ -390,15 +449,16 @@ enum err_code train_run(struct reco_svc *svc, const atomic_bool *told, bool *don
 		pthread_mutex_init(&w.lock, NULL);
 		params_read(w.t->params, &w.params, NULL);
 		w.params.seed = w.t->seed > 0 ? (uint64_t)w.t->seed : 1;
-		if (told)
+		w.stages = open_stages(&w);
+		if (stop)
 			go_first();
-		heed(&w);
 		beat_once(&w); /* it may have been cancelled while it waited */
 		if (pthread_create(&w.beat, NULL, beat, &w) != 0)
 			abort();
 		if (run(&w, &failed)) {
 			code = give_in(&w, &failed, e);
 		} else {
+			clean_up(&w, false);
 			log_msg(LVL_INFO, "a model was trained", LF_S("model", w.model.id), LF_S("version", w.model.version),
 				LF_S("gate", w.gate.passed ? "passed" : w.gate.why));
 		}

@@ -126,7 +126,7 @@ static int serve(const struct reco_conf *conf)
 
 struct trainer {
 	struct reco_svc *svc;
-	atomic_bool told;
+	atomic_bool stop, told; /* told: the main thread waits no more */
 	enum err_code code;
 	struct err err;
 };
@@ -136,7 +136,7 @@ static void *work(void *arg)
 	struct trainer *t = arg;
 	bool done = false;
 
-	t->code = train_run(t->svc, &t->told, &done, &t->err);
+	t->code = train_run(t->svc, &t->stop, &done, &t->err);
 	if (!atomic_load(&t->told))
 		daemon_stop();
 	return NULL;
@@ -161,6 +161,7 @@ static int train(const struct reco_conf *conf)
 		abort();
 	(void)daemon_wait_stop();
 	atomic_store(&t.told, true);
+	atomic_store(&t.stop, true);
 	pthread_join(worker, NULL);
 	pg_pool_close(svc.pool);
 	return t.code ? daemon_fail(&t.err) : daemon_end();

@@ -161,6 +161,48 @@ void past_drop(struct past_builder *b)
 	free(b);
 }
 
+/* ---- as a stage ---- */
+
+void past_keep(const struct stages *stages, const struct past *p)
+{
+	const int32_t counts[] = { p->people, p->sessions, p->baskets, p->items };
+	struct arena *scratch;
+	size_t len = 0, at = 0;
+	char *names;
+
+	if (!stages)
+		return;
+	scratch = arena_new("reco past names", SIZE_MAX);
+	for (int32_t i = 0; i < p->items; i++)
+		len += strlen(p->item[i]) + 1;
+	names = arena_alloc(scratch, len + 1);
+	for (int32_t i = 0; i < p->items; i++) {
+		memcpy(names + at, p->item[i], strlen(p->item[i]) + 1);
+		at += strlen(p->item[i]) + 1;
+	}
+	stage_keep(stages, "past",
+		   (const struct stage_part[]){ { counts, sizeof(counts) }, { names, len }, { p->act, p->n * sizeof(*p->act) } }, 3);
+	arena_free(scratch);
+}
+
+bool past_take(const struct stages *stages, struct arena *a, struct past *p)
+{
+	struct stage_part part[3];
+	const int32_t *counts;
+	const char *name;
+
+	if (!stage_take(stages, a, "past", part, 3))
+		return false;
+	counts = part[0].p;
+	*p = (struct past){ .act = (struct act *)(uintptr_t)part[2].p, .n = part[2].n / sizeof(struct act), .people = counts[0],
+			    .sessions = counts[1], .baskets = counts[2], .items = counts[3],
+			    .item = arena_array(a, (size_t)counts[3] + 1, sizeof(*p->item)) };
+	name = part[1].p;
+	for (int32_t i = 0; i < p->items; i++, name += strlen(name) + 1)
+		p->item[i] = name;
+	return true;
+}
+
 struct past past_before(const struct past *p, int64_t until)
 {
 	struct past cut = *p;

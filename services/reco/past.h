@@ -6,6 +6,7 @@
 
 #include "common/arena.h"
 #include "services/reco/reco_db_features.h"
+#include "services/reco/stage.h"
 
 struct act {
 	int64_t ts;
@@ -33,6 +34,10 @@ void past_add(struct past_builder *, const struct reco_event *);
  */
 void past_end(struct past_builder *, struct arena *, struct past *past_r);
 void past_drop(struct past_builder *); /* ends it without a result */
+
+/* As a stage of a training; false: there is none. People and sessions are numbers in it, as in the past itself. */
+bool past_take(const struct stages *, struct arena *, struct past *past_r);
+void past_keep(const struct stages *, const struct past *);
 
 /* The same with everything at or past an instant left out; items keep their numbers. */
 struct past past_before(const struct past *, int64_t until);

@@ -291,6 +291,12 @@ static const struct pg_stmt training_cancel = {
 	       " finished_at = CASE WHEN state = 'queued' THEN now() ELSE finished_at END"
 	       " WHERE id = $1 AND state IN ('queued', 'running')",
 };
+static const struct pg_stmt trainings_over = {
+	.name = "trainings_over",
+	.sql = "SELECT i.id, i.id AS path FROM unnest($1::text[]) AS i(id) WHERE NOT EXISTS (SELECT 1 FROM reco.training t"
+	       " WHERE t.id = i.id AND t.state IN ('queued', 'running')) LIMIT 1000",
+	PRUNED_ROW,
+};
 static const struct pg_col due_cols[] = { PG_COL(due_row, waiting), PG_COL(due_row, due) };
 static const struct pg_stmt training_due = {
 	.name = "training_due",
@@ -373,6 +379,12 @@ enum err_code reco_db_training_cancel(struct pg *pg, const char *id, bool *found
 	return OK;
 }
 
+enum err_code reco_db_trainings_over(struct pg *pg, struct arena *a, const char *const *ids, size_t n, struct pruned_row **rows_r,
+				     size_t *n_r, struct err *e)
+{
+	return pg_rows(pg, &trainings_over, PG_ARGS(pg_p_text_array(a, ids, n)), a, rows_r, n_r, e);
+}
+
 enum err_code reco_db_training_due(struct pg *pg, struct arena *a, int32_t hours, struct due_row **row_r, struct err *e)
 {
 	return pg_one(pg, &training_due, PG_ARGS(P(hours)), a, row_r, e);
@@ -382,5 +394,5 @@ const struct pg_stmt *const reco_db_model_stmts[] = {
 	&models,     &model,	  &model_lock,	   &changes,	    &model_add,	     &model_evaluated, &model_move,
 	&deployments, &deployments_lock, &deploy,  &undeploy,	    &canary_look,    &models_prune,    &files_unknown,
 	&training,   &training_last, &training_add, &training_claim, &training_beat, &training_end,    &training_back,
-	&training_give_up, &training_cancel, &training_due, NULL,
+	&training_give_up, &training_cancel, &trainings_over, &training_due, NULL,
 };

@@ -77,10 +77,13 @@ MUST_CHECK enum err_code reco_db_training_beat(struct pg *, struct arena *, cons
 /* E_CONFLICT when another attempt has taken its place: nothing of this one may be kept. */
 MUST_CHECK enum err_code reco_db_training_end(struct pg *, const struct training_row *, const char *state, const char *model_id,
 					      const char *message, struct err *);
-/* Waits again, from its beginning; cancelled when that was asked for meanwhile. */
+/* Waits again; cancelled when that was asked for meanwhile. */
 MUST_CHECK enum err_code reco_db_training_back(struct pg *, const struct training_row *, struct err *);
 /* Those whose job was lost have failed when it is the third time, and are cancelled when that was asked for. */
 MUST_CHECK enum err_code reco_db_training_give_up(struct pg *, struct err *);
+/* Of ids those of trainings that neither wait nor run. */
+MUST_CHECK enum err_code reco_db_trainings_over(struct pg *, struct arena *, const char *const *ids, size_t n,
+						struct pruned_row **rows_r, size_t *n_r, struct err *);
 /* Cancels what waits, and asks what runs to end. */
 MUST_CHECK enum err_code reco_db_training_cancel(struct pg *, const char *id, bool *found_r, struct err *);
 /* One is waiting or lost; and, one is due: nothing waits, no canary is tried, the last was more than so many hours ago. */

@@ -21,9 +21,66 @@ struct job {
 	const struct past *past; /* cut already */
 	int64_t until;
 	const struct train_params *p;
+	const struct stages *stages;
 	const atomic_bool *stop;
 	struct bundle *b;
 };
+
+/* ---- finished parts ---- */
+
+enum { MATRIX_PARTS = 4 };
+
+struct shape {
+	int32_t rows, cols;
+};
+
+static void give_matrix(const struct sparse *m, struct shape *shape, struct stage_part *part)
+{
+	size_t cells = m->ptr ? (size_t)m->ptr[m->rows] : 0;
+
+	*shape = (struct shape){ m->rows, m->cols };
+	part[0] = (struct stage_part){ shape, sizeof(*shape) };
+	part[1] = (struct stage_part){ m->ptr, m->ptr ? ((size_t)m->rows + 1) * sizeof(*m->ptr) : 0 };
+	part[2] = (struct stage_part){ m->idx, cells * sizeof(*m->idx) };
+	part[3] = (struct stage_part){ m->val, cells * sizeof(*m->val) };
+}
+
+/* A part without rows is a matrix that was never made. */
+static void take_matrix(const struct stage_part *part, struct sparse *m)
+{
+	const struct shape *shape = part[0].p;
+
+	if (part[1].n)
+		*m = (struct sparse){ shape->rows, shape->cols, (int64_t *)(uintptr_t)part[1].p, (int32_t *)(uintptr_t)part[2].p,
+				      (float *)(uintptr_t)part[3].p };
+}
+
+/* Matrices of the bundle made by one step: taken over, or made now and kept. */
+static bool matrix_taken(struct job *j, const char *name, struct sparse *m)
+{
+	struct stage_part part[MATRIX_PARTS];
+
+	if (!stage_take(j->stages, j->a, name, part, MATRIX_PARTS))
+		return false;
+	take_matrix(part, m);
+	return true;
+}
+
+static void matrix_kept(struct job *j, const char *name, const struct sparse *m)
+{
+	struct stage_part part[MATRIX_PARTS];
+	struct shape shape;
+
+	give_matrix(m, &shape, part);
+	stage_keep(j->stages, name, part, MATRIX_PARTS);
+}
+
+static bool stopped(const struct job *j)
+{
+	return j->stop && atomic_load(j->stop);
+}
+
+/* ---- parts ---- */
 
 static double decay(const struct job *j, int64_t ts, double half_life_days)
 {
@@ -126,7 +183,7 @@ static void people(struct job *j, const bool *undone, struct sparse *x)
 	sparse_build(j->a, j->past->people, j->past->items, cells, n, x);
 }
 
-static void together(struct job *j, const bool *undone)
+static void make_together(struct job *j, const bool *undone)
 {
 	const struct pair_params pp = { 0.5, 0, j->p->keep };
 	struct arena *scratch = arena_new("reco baskets", SIZE_MAX);
@@ -153,15 +210,20 @@ static void together(struct job *j, const bool *undone)
 	arena_free(scratch);
 }
 
-/* Sessions' views in their order; the latest so many sessions of two views or more. */
-static void sessions(struct job *j)
+static void together(struct job *j, const bool *undone)
 {
-	const struct pair_params pp = { 0.5, 0, j->p->keep };
+	if (matrix_taken(j, "together", &j->b->together))
+		return;
+	make_together(j, undone);
+	matrix_kept(j, "together", &j->b->together);
+}
+
+/* Sessions' views in their order; the latest so many sessions of two views or more. */
+static void make_sessions(struct job *j)
+{
 	const struct past *p = j->past;
 	int64_t *len = arena_array(j->a, (size_t)p->sessions + 1, sizeof(*len)), *ptr, total = 0;
 	int32_t *place = arena_array(j->a, (size_t)p->sessions + 1, sizeof(*place)), *items, n = 0;
-	struct sparse x, xt, gram;
-	struct arena *scratch;
 
 	for (size_t i = 0; i < p->n; i++)
 		if (p->act[i].session >= 0 && (p->act[i].kind == RECO_VIEW || p->act[i].kind == RECO_CLICK))
@@ -188,9 +250,18 @@ static void sessions(struct job *j)
 		/* len counts down what is still to come of the session */
 		items[ptr[place[t->session] + 1] - len[t->session]--] = t->item;
 	}
-	if (n == 0)
+	if (n > 0)
+		session_build(j->a, ptr, items, n, p->items, &j->b->sessions);
+}
+
+static void make_viewed(struct job *j)
+{
+	const struct pair_params pp = { 0.5, 0, j->p->keep };
+	struct sparse x, xt, gram;
+	struct arena *scratch;
+
+	if (!j->b->sessions.n_sessions)
 		return;
-	session_build(j->a, ptr, items, n, p->items, &j->b->sessions);
 	scratch = arena_new("reco views", SIZE_MAX);
 	sparse_transpose(scratch, &j->b->sessions.by_item, &x);
 	for (int64_t k = 0; k < x.ptr[x.rows]; k++)
@@ -201,16 +272,57 @@ static void sessions(struct job *j)
 	arena_free(scratch);
 }
 
+static void viewed(struct job *j)
+{
+	if (matrix_taken(j, "viewed", &j->b->viewed))
+		return;
+	make_viewed(j);
+	matrix_kept(j, "viewed", &j->b->viewed);
+}
+
+enum { SESSION_PARTS = MATRIX_PARTS + 4 };
+
+static void sessions(struct job *j)
+{
+	struct session_model *s = &j->b->sessions;
+	struct stage_part part[SESSION_PARTS];
+	struct shape shape, inner;
+
+	if (stage_take(j->stages, j->a, "sessions", part, SESSION_PARTS)) {
+		take_matrix(part, &s->by_item);
+		inner = *(const struct shape *)part[4].p;
+		if (inner.rows)
+			*s = (struct session_model){ s->by_item, inner.cols, inner.rows, part[5].p, part[6].p,
+						     (float *)(uintptr_t)part[7].p };
+		return;
+	}
+	make_sessions(j);
+	inner = (struct shape){ s->n_sessions, s->n_items };
+	give_matrix(&s->by_item, &shape, part);
+	part[4] = (struct stage_part){ &inner, sizeof(inner) };
+	part[5] = (struct stage_part){ s->ptr, s->n_sessions ? ((size_t)s->n_sessions + 1) * sizeof(*s->ptr) : 0 };
+	part[6] = (struct stage_part){ s->items, s->n_sessions ? (size_t)s->ptr[s->n_sessions] * sizeof(*s->items) : 0 };
+	part[7] = (struct stage_part){ s->idf, s->n_sessions ? (size_t)s->n_items * sizeof(*s->idf) : 0 };
+	stage_keep(j->stages, "sessions", part, SESSION_PARTS);
+}
+
 static bool taste(struct job *j, const struct sparse *x)
 {
 	const struct ease_params ep = { j->p->neighbours, j->p->ridge, 0, j->p->threads };
 
-	return ease_train(j->a, x, &ep, j->stop, &j->b->liked);
+	if (matrix_taken(j, "taste", &j->b->liked))
+		return true;
+	if (!ease_train(j->a, x, &ep, j->stop, &j->b->liked))
+		return false;
+	matrix_kept(j, "taste", &j->b->liked);
+	return true;
 }
 
 static bool factors(struct job *j, const struct sparse *x)
 {
 	const struct ials_params ip = { j->p->factors, j->p->sweeps, 3, unobserved, factor_ridge, j->p->seed, j->p->threads };
+	struct ials *m = &j->b->factors;
+	struct stage_part part[2];
 	int32_t active = 0;
 
 	for (int32_t u = 0; u < x->rows; u++)
@@ -219,7 +331,17 @@ static bool factors(struct job *j, const struct sparse *x)
 		return true;
 	j->b->unobserved = unobserved;
 	j->b->ridge = factor_ridge;
-	return ials_train(j->a, x, &ip, j->stop, &j->b->factors);
+	if (stage_take(j->stages, j->a, "factors", part, 2)) {
+		j->b->factors = (struct ials){ ip.factors, 0, x->cols, NULL, (float *)(uintptr_t)part[0].p,
+					       (float *)(uintptr_t)part[1].p };
+		return true;
+	}
+	if (!ials_train(j->a, x, &ip, j->stop, m))
+		return false;
+	part[0] = (struct stage_part){ m->item, (size_t)m->items * (size_t)m->factors * sizeof(*m->item) };
+	part[1] = (struct stage_part){ m->gram, (size_t)m->factors * (size_t)m->factors * sizeof(*m->gram) };
+	stage_keep(j->stages, "factors", part, 2);
+	return true;
 }
 
 static void nothing(void *arg, const char *step, int percent)
@@ -230,10 +352,10 @@ static void nothing(void *arg, const char *step, int percent)
 }
 
 bool train_bundle(struct arena *a, const struct past *past, int64_t until, const struct train_params *p,
-		  const atomic_bool *stop, train_progress *progress, void *arg, struct bundle *b)
+		  const struct stages *stages, const atomic_bool *stop, train_progress *progress, void *arg, struct bundle *b)
 {
 	const struct past cut = past_before(past, until);
-	struct job j = { a, &cut, until, p, stop, b };
+	struct job j = { a, &cut, until, p, stages, stop, b };
 	bool *undone = arena_array(a, cut.n + 1, sizeof(*undone));
 	float *popular;
 	struct sparse x;
@@ -254,12 +376,13 @@ bool train_bundle(struct arena *a, const struct past *past, int64_t until, const
 	people(&j, undone, &x);
 	progress(arg, "baskets", 15);
 	together(&j, undone);
-	if (stop && atomic_load(stop))
+	if (stopped(&j))
 		return false;
 	progress(arg, "sessions", 30);
 	sessions(&j);
+	viewed(&j);
 	progress(arg, "taste", 45);
-	if (!taste(&j, &x))
+	if (stopped(&j) || !taste(&j, &x))
 		return false;
 	progress(arg, "factors", 70);
 	return factors(&j, &x);

@@ -6,6 +6,7 @@
 #include "common/check.h"
 #include "common/id.h"
 #include "services/reco/deploy.h"
+#include "services/reco/job_train.h"
 #include "services/reco/params.h"
 
 #define PERM "admin.catalog"
@@ -127,5 +128,10 @@ static enum err_code reco_cancel_training(struct call *c, const Reco__V1__Traini
 	check_id(&c->err, "training_id", in->training_id, "trn");
 	if (c->err.n_details)
 		return err_set(&c->err, E_INVALID, "common.invalid_input", "training_id");
-	return call_tx(c, CALL_TX_ONLY, cancel_tx, &t);
+	if (call_tx(c, CALL_TX_ONLY, cancel_tx, &t))
+		return c->err.code;
+	/* One that runs removes its own when it ends. */
+	if (strcmp(out->state, "cancelled") == 0)
+		stages_remove(train_folder(c->svc, c->arena, in->training_id));
+	return OK;
 }

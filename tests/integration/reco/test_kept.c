@@ -33,7 +33,7 @@ static void deploy(const char *version)
 							  .order_id = arena_printf(w.a, "o%d", u) });
 	past_end(b, w.a, &past);
 	tp.factors = 4;
-	assert_true(train_bundle(w.a, &past, 10 * DAY, &tp, NULL, NULL, NULL, &bundle));
+	assert_true(train_bundle(w.a, &past, 10 * DAY, &tp, NULL, NULL, NULL, NULL, &bundle));
 	snprintf(bundle.version, sizeof(bundle.version), "%s", version);
 	MUST(artefact_write(models, version, &bundle, sum, &size, &why_));
 	pg_fixture_sql(w.fx,

@@ -30,7 +30,7 @@ static const char *queue(const char *params, enum err_code wanted)
 	return t ? t->id : NULL;
 }
 
-static void run(const atomic_bool *told)
+static void run(atomic_bool *told)
 {
 	bool done = false;
 

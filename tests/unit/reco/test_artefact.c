@@ -52,7 +52,7 @@ static struct bundle make_bundle(struct arena *a, const struct past *p, uint64_t
 
 	tp.seed = seed;
 	tp.factors = 8;
-	assert_true(train_bundle(a, p, p->act[p->n - 1].ts + 1, &tp, NULL, NULL, NULL, &b));
+	assert_true(train_bundle(a, p, p->act[p->n - 1].ts + 1, &tp, NULL, NULL, NULL, NULL, &b));
 	snprintf(b.version, sizeof(b.version), "v-test");
 	return b;
 }
@@ -131,7 +131,7 @@ static void test_same_seed_same_bits(void **state)
 		tp.threads = i == 1 ? 1 : 3;
 		tp.seed = i == 2 ? 9 : 5;
 		tp.factors = 8;
-		assert_true(train_bundle(w.a, &w.past, w.past.act[w.past.n - 1].ts + 1, &tp, NULL, NULL, NULL, &b));
+		assert_true(train_bundle(w.a, &w.past, w.past.act[w.past.n - 1].ts + 1, &tp, NULL, NULL, NULL, NULL, &b));
 		assert_int_equal(artefact_write(w.dir, "d", &b, sum[i], &size, &e), OK);
 	}
 	assert_string_equal(sum[0], sum[1]);
@@ -244,7 +244,7 @@ static void test_cut_and_returns(void **state)
 	}
 	past_add(pb, &(struct reco_event){ .ts = 10 * DAY, .kind = RECO_PURCHASE, .subject = "u1", .product_id = "late", .order_id = "o99" });
 	past_end(pb, w.a, &p);
-	assert_true(train_bundle(w.a, &p, 10 * DAY, &tp, NULL, NULL, NULL, &b));
+	assert_true(train_bundle(w.a, &p, 10 * DAY, &tp, NULL, NULL, NULL, NULL, &b));
 	x = bundle_item(&b, "x"), y = bundle_item(&b, "y"), z = bundle_item(&b, "z");
 	assert_int_equal(sparse_len(&b.together, x), 1);
 	assert_int_equal(b.together.idx[b.together.ptr[x]], y);
@@ -259,7 +259,7 @@ static void test_stop(void **state)
 	struct bundle b;
 
 	(void)state;
-	assert_false(train_bundle(w.a, &w.past, INT64_MAX / 2, &train_defaults, &stop, NULL, NULL, &b));
+	assert_false(train_bundle(w.a, &w.past, INT64_MAX / 2, &train_defaults, NULL, &stop, NULL, NULL, &b));
 }
 
 int main(void)

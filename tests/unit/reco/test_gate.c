@@ -59,7 +59,7 @@ static struct bundle trained(int64_t until)
 	struct bundle b;
 
 	p.factors = 16;
-	assert_true(train_bundle(a, &past, until, &p, NULL, NULL, NULL, &b));
+	assert_true(train_bundle(a, &past, until, &p, NULL, NULL, NULL, NULL, &b));
 	return b;
 }
 
