@@ -35,7 +35,7 @@ def make_cluster(s):
                 "max_connections = 300\n"
                 "shared_buffers = 128MB\n"
                 "max_wal_size = 2GB\n"
-                "wal_compression = on\n"
+                "wal_compression = lz4\n"
                 # Solid state: an index is worth its while, also while statistics know of no rows.
                 "random_page_cost = 1.1\n"
                 "timezone = 'UTC'\n"
