@@ -15,6 +15,7 @@
 #include "common/timeutil.h"
 
 #define LINE_MAX_LEN (16 * 1024 - 1)
+#define LINE_USUAL   1024
 #define STRING_MAX   2048 /* bytes of one value; longer ones are cut */
 #define FIELDS_MAX   24
 #define FRAMES_MAX   24
@@ -33,14 +34,18 @@ static _Thread_local struct {
 /* One line under construction on the stack: no heap, so it works when memory does not. Text that does not fit is left
  * out as a whole; room for what closes the line is always kept. */
 struct line {
-	char text[LINE_MAX_LEN + 1];
-	size_t len;
+	char *text;
+	size_t len, size;
+	bool usual; /* of usual length: nothing is kept, and what does not fit is short, which asks for a longest line */
+	bool is_short;
 };
 
 static bool line_add(struct line *l, const char *s, size_t n, size_t keep)
 {
-	if (n + keep > sizeof(l->text) - l->len)
+	if (n + (l->usual ? 0 : keep) > l->size - l->len) {
+		l->is_short = true;
 		return false;
+	}
 	memcpy(l->text + l->len, s, n);
 	l->len += n;
 	return true;
@@ -172,7 +177,7 @@ static void line_context(struct line *l, const struct log_field *fields)
 		line_str(l, fields->key);
 		line_raw(l, ":");
 		line_value(l, fields);
-		if (sizeof(l->text) - l->len < 4096) { /* no room left for sure: this field goes, and the rest */
+		if (!l->usual && l->size - l->len < 4096) { /* no room left for sure: this field goes, and the rest */
 			l->len = before;
 			break;
 		}
@@ -190,7 +195,7 @@ static void line_stack(struct line *l)
 	for (int i = 2; names && i < n; i++) { /* without this function and log_write_ */
 		const char *base = strrchr(names[i], '/');
 
-		if (sizeof(l->text) - l->len < 512)
+		if (l->size - l->len < 512)
 			break;
 		if (i > 2)
 			line_raw(l, ",");
@@ -202,37 +207,67 @@ static void line_stack(struct line *l)
 	free(names);
 }
 
+struct entry {
+	const char *stream, *message, *timestamp;
+	enum log_level level;
+	const struct log_field *fields;
+	int64_t lost;
+};
+
+/* Writes it, unless the line is too short for it. */
+static bool write_line(struct line *l, const struct entry *n)
+{
+	line_raw(l, "{\"timestamp\":\"");
+	line_raw(l, n->timestamp);
+	line_raw(l, "\",\"level\":\"");
+	line_raw(l, log_level_name(n->level));
+	line_raw(l, "\"");
+	line_member(l, "service", service_name);
+	line_member(l, "log", n->stream);
+	line_member(l, "request_id", ctx.request_id);
+	line_member(l, "user_id", ctx.user_id);
+	line_member(l, "trace_id", ctx.trace_id);
+	line_member(l, "message", n->message ? n->message : "");
+	line_context(l, n->fields);
+	if (n->level >= LVL_ERROR)
+		line_stack(l);
+	if (n->lost) {
+		line_raw(l, ",\"lines_dropped\":");
+		line_int(l, n->lost);
+	}
+	(void)line_add(l, "}\n", 2, 0);
+	if (l->usual && l->is_short)
+		return false;
+	/* What is routine may wait for company; what is not goes at once, with all that waited before it. */
+	if (!(n->level <= LVL_INFO ? log_sink_write_lazy(l->text, l->len) : log_sink_write(l->text, l->len)))
+		log_sink_give_dropped(n->lost);
+	return true;
+}
+
+/* The longest line takes four pages of a stack; a hundred threads that only ever write usual ones shall not hold them. */
+__attribute__((noinline)) static bool write_usual(const struct entry *n)
+{
+	char text[LINE_USUAL];
+
+	return write_line(&(struct line){ .text = text, .size = sizeof(text), .usual = true }, n);
+}
+
+__attribute__((noinline)) static void write_longest(const struct entry *n)
+{
+	char text[LINE_MAX_LEN + 1];
+
+	(void)write_line(&(struct line){ .text = text, .size = sizeof(text) }, n);
+}
+
 void log_write_(const char *stream, enum log_level level, const char *message, const struct log_field *fields)
 {
-	struct line l;
 	char ts[TIME_TEXT_LEN];
-	int64_t lost = log_sink_take_dropped();
+	struct entry n = { .stream = stream, .message = message, .level = level, .fields = fields };
 
-	l.len = 0;
-	line_raw(&l, "{\"timestamp\":\"");
-	line_raw(&l, time_rfc3339(wall_ms(), ts));
-	line_raw(&l, "\",\"level\":\"");
-	line_raw(&l, log_level_name(level));
-	line_raw(&l, "\"");
-	line_member(&l, "service", service_name);
-	line_member(&l, "log", stream);
-	line_member(&l, "request_id", ctx.request_id);
-	line_member(&l, "user_id", ctx.user_id);
-	line_member(&l, "trace_id", ctx.trace_id);
-	line_member(&l, "message", message ? message : "");
-	line_context(&l, fields);
-	if (level >= LVL_ERROR)
-		line_stack(&l);
-	if (lost) {
-		char num[48];
-
-		(void)snprintf(num, sizeof(num), ",\"lines_dropped\":%" PRId64, lost);
-		line_raw(&l, num);
-	}
-	(void)line_add(&l, "}\n", 2, 0);
-	/* What is routine may wait for company; what is not goes at once, with all that waited before it. */
-	if (!(level <= LVL_INFO ? log_sink_write_lazy(l.text, l.len) : log_sink_write(l.text, l.len)))
-		log_sink_give_dropped(lost);
+	n.timestamp = time_rfc3339(wall_ms(), ts);
+	n.lost = log_sink_take_dropped();
+	if (level >= LVL_ERROR || !write_usual(&n))
+		write_longest(&n);
 }
 
 void log_err(enum log_level level, const char *message, const struct err *e)

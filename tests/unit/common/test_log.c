@@ -234,6 +234,24 @@ static void long_lines_are_cut_but_parse(void **state)
 	json_decref(one_line());
 }
 
+/* Lines of a usual length are built in less room than the longest: nothing may be lost at the seam. */
+static void no_length_is_cut_early(void **state)
+{
+	static char text[1600];
+	json_t *j;
+
+	(void)state;
+	for (size_t n = 0; n < sizeof(text) - 1; n += n < 600 || n > 1100 ? 97 : 1) {
+		memset(text, n % 2 ? 'x' : '"', n);
+		text[n] = '\0';
+		log_msg(LVL_INFO, "m", LF_S("a", text), LF_I("b", 5), LF_END);
+		j = one_line();
+		assert_string_equal(str(json_object_get(j, "context"), "a"), text);
+		assert_int_equal(json_integer_value(json_object_get(json_object_get(j, "context"), "b")), 5);
+		json_decref(j);
+	}
+}
+
 static void traceparents(void **state)
 {
 	static const char *const bad[] = { "", "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7",
@@ -348,7 +366,7 @@ int main(void)
 		T(level_names),
 		T(hostile_strings_stay_one_line),
 		T(random_bytes_stay_one_line),
-		T(long_lines_are_cut_but_parse),
+		T(long_lines_are_cut_but_parse), T(no_length_is_cut_early),
 		T(traceparents),
 		T(dead_reader_never_blocks),
 		T(lazy_lines_come),
