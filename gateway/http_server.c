@@ -13,6 +13,7 @@
 #include "common/log.h"
 #include "common/timeutil.h"
 #include "gateway/http_server.h"
+#include "gateway/http_stack.h"
 
 enum { HEAD_CAP = 16384, REAP_MS = 100, CROWD_MAX = 8192 };
 
@@ -31,6 +32,7 @@ struct http_conn {
 	int port;
 	_Atomic int64_t deadline; /* 0: none */
 	const char *base; /* where civetweb's buffer of this thread begins, as far as seen */
+	char *stack;	  /* the lower end of the thread's */
 	struct http_conn *next;
 };
 
@@ -233,8 +235,10 @@ static void on_closed(const struct mg_connection *mg)
 {
 	struct http_conn *c = mg_get_thread_pointer(mg);
 
-	if (c)
-		atomic_fetch_sub(&c->srv->busy, 1);
+	if (!c)
+		return;
+	atomic_fetch_sub(&c->srv->busy, 1);
+	http_stack_shed(c->stack);
 }
 
 /*
@@ -282,6 +286,7 @@ static void *on_thread(const struct mg_context *ctx, int type)
 		abort();
 	c->srv = s;
 	c->fd = -1;
+	c->stack = http_stack_low();
 	pthread_mutex_init(&c->mu, NULL);
 	c->app_worker = s->handler.worker_open(s->handler.app);
 	pthread_mutex_lock(&s->mu);
