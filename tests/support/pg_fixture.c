@@ -24,6 +24,7 @@ struct pg_fixture {
 	size_t n_text;
 	char *dsns[16];
 	size_t n_dsns;
+	bool kept;
 };
 
 static void die(const char *what, const char *why)
@@ -147,9 +148,19 @@ void pg_fixture_add(struct pg_fixture *f, const char *daemon, const struct migra
 		die(e.slug, e.msg);
 }
 
+static bool exists(struct pg_fixture *f)
+{
+	PGresult *r = PQexecParams(f->cluster, "SELECT 1 FROM pg_database WHERE datname = $1", 1, NULL,
+				   &(const char *){ f->name }, NULL, NULL, 0);
+	bool found = PQntuples(r) > 0;
+
+	PQclear(r);
+	return found;
+}
+
 struct pg_fixture *pg_fixture_open(const char *daemon, const struct migration *own)
 {
-	const char *base = getenv("TEST_PG_ADMIN");
+	const char *base = getenv("TEST_PG_ADMIN"), *keep = getenv("TEST_PG_KEEP");
 	struct pg_fixture *f = calloc(1, sizeof(*f));
 	char sql[128], role[64];
 	uint32_t r;
@@ -161,11 +172,17 @@ struct pg_fixture *pg_fixture_open(const char *daemon, const struct migration *o
 		die("memory", "none");
 	f->cluster = dial(base);
 	drop_leftovers(f->cluster);
+	f->kept = keep && *keep;
 	random_bytes(&r, sizeof(r));
-	(void)snprintf(f->name, sizeof(f->name), "souk_t_%ld_%08x", (long)getpid(), r);
+	if (f->kept)
+		(void)snprintf(f->name, sizeof(f->name), "%s", keep);
+	else
+		(void)snprintf(f->name, sizeof(f->name), "souk_t_%ld_%08x", (long)getpid(), r);
 	(void)snprintf(f->daemon, sizeof(f->daemon), "%s", daemon);
-	(void)snprintf(sql, sizeof(sql), "CREATE DATABASE %s TEMPLATE template0", f->name);
-	PQclear(query(f->cluster, sql));
+	if (!f->kept || !exists(f)) {
+		(void)snprintf(sql, sizeof(sql), "CREATE DATABASE %s TEMPLATE template0", f->name);
+		PQclear(query(f->cluster, sql));
+	}
 	(void)snprintf(role, sizeof(role), "souk_%s", daemon);
 	f->admin_dsn = make_dsn(base, f->name, NULL);
 	f->dsn = make_dsn(base, f->name, role);
@@ -183,7 +200,8 @@ void pg_fixture_close(struct pg_fixture *f)
 		return;
 	PQfinish(f->admin);
 	(void)snprintf(sql, sizeof(sql), "DROP DATABASE IF EXISTS %s WITH (FORCE)", f->name);
-	PQclear(query(f->cluster, sql));
+	if (!f->kept)
+		PQclear(query(f->cluster, sql));
 	PQfinish(f->cluster);
 	for (size_t i = 0; i < f->n_dsns; i++)
 		free(f->dsns[i]);

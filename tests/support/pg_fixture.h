@@ -10,7 +10,7 @@
 
 struct pg_fixture;
 
-/* own may be NULL: the mechanisms alone. */
+/* own may be NULL: the mechanisms alone. TEST_PG_KEEP names a database to use and to leave there, for measurements. */
 struct pg_fixture *pg_fixture_open(const char *daemon, const struct migration *own);
 /* Another daemon's roles and schema in the same database. */
 void pg_fixture_add(struct pg_fixture *, const char *daemon, const struct migration *own);
