@@ -2,6 +2,9 @@
  * A word of half the catalogue has too many matches to look at, and a thousand of them are wanted. Where the index would
  * have to walk over many places, and a smaller tier of it is expected to have enough that match, that is sought first, and
  * the next larger one when it was not enough after all.
+ *
+ * All but one of the words are found at nearly the same places as all of them. Where few products should have all, both
+ * are sought at once and told apart by the cards.
  */
 #include <stdlib.h>
 
@@ -14,6 +17,7 @@
 #define EXPECTED 200 /* matches expected of a tier before it is asked */
 #define ENOUGH 100 /* matches of a tier that are enough not to ask the next */
 #define OF_A_TIER 500 /* candidates, where thousands more would do as well */
+#define FEW 10 /* expected to have all words: those with all but one will be wanted, too */
 
 struct pg_stage {
 	struct pg *pg;
@@ -22,6 +26,8 @@ struct pg_stage {
 	const struct filters *f;
 	int64_t docs;
 	bool cut; /* a tier was enough */
+	struct candidate *ahead; /* what the next stage would find and this one did not; NULL: it was not sought */
+	size_t n_ahead;
 };
 
 /* The share of products that satisfy a unit, at most. */
@@ -91,12 +97,57 @@ static enum tier first_tier(const struct pg_stage *s, int stage)
 	return walk > PLACES_CHEAP * TIER_GOOD_SHARE && n >= EXPECTED * TIER_TOP_SHARE ? TIER_TOP : TIER_GOOD;
 }
 
+static bool both_at_once(const struct pg_stage *s)
+{
+	return s->f->sort == SORT_RELEVANCE && engine_pg_expected(s->q, 1, s->docs) < FEW && query_stage(s->a, s->q, 2) &&
+	       first_tier(s, 2) == TIER_ALL;
+}
+
+/* False where there may be more of them, so that the first stage must be asked by itself. */
+static enum err_code fetch_both(struct pg_stage *s, struct candidate **rows_r, size_t *n_r, bool *done_r, struct err *e)
+{
+	const struct dict_totals none = { 0 };
+	const struct ranker *ranker = rank_start(s->a, s->q, &none);
+	struct candidate *rows = NULL, *all;
+	size_t n = 0, k = 0;
+
+	if (search_db_candidates(s->pg, s->a, s->q->lang, query_stage(s->a, s->q, 2), s->f, TIER_ALL, CANDIDATES_MAX, &rows, &n, e))
+		return e->code;
+	s->ahead = rows ? rows : arena_array(s->a, 1, sizeof(*rows));
+	s->n_ahead = n;
+	if (n == CANDIDATES_MAX)
+		return OK;
+	all = arena_array(s->a, n + 1, sizeof(*all));
+	s->n_ahead = 0;
+	for (size_t i = 0; i < n; i++) {
+		if (rank_has_all(ranker, &rows[i]))
+			all[k++] = rows[i];
+		else
+			s->ahead[s->n_ahead++] = rows[i];
+	}
+	*rows_r = all;
+	*n_r = k;
+	*done_r = true;
+	return OK;
+}
+
 static enum err_code fetch(void *arg, int stage, struct candidate **rows_r, size_t *n_r, struct err *e)
 {
 	struct pg_stage *s = arg;
 	const char *tsquery = query_stage(s->a, s->q, stage);
 	enum tier t = first_tier(s, stage);
+	bool done = false;
 	size_t n = 0;
+
+	if (stage == 1 && both_at_once(s) && fetch_both(s, rows_r, n_r, &done, e))
+		return e->code;
+	if (done)
+		return OK;
+	if (stage == 2 && s->ahead) {
+		*rows_r = s->ahead;
+		*n_r = s->n_ahead;
+		return OK;
+	}
 
 	for (; t <= TIER_ALL && n < ENOUGH; t++)
 		if (search_db_candidates(s->pg, s->a, s->q->lang, tsquery, s->f, t, t == TIER_ALL ? CANDIDATES_MAX : OF_A_TIER,

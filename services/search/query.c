@@ -1,6 +1,7 @@
 #include "services/search/query.h"
 
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "common/buf.h"
@@ -8,7 +9,7 @@
 
 #define CORRECTED_WEIGHT 1.0
 #define SYNONYM_WEIGHT 0.4
-#define TSQUERY_MAX 65536
+#define TSQUERY_MAX 262144
 
 struct word {
 	char text[TOKEN_MAX + 1];
@@ -287,26 +288,43 @@ static void add_unit(struct buf *b, const struct unit *u)
 	buf_char(b, ')');
 }
 
-/* All units whose bit is not in without. */
-static void add_and(struct buf *b, const struct query *q, uint32_t without)
+/*
+ * At least so many of these units, as the formula that is read fastest for a place of the index: (first and one fewer of
+ * the rest) or (all this of the rest). The commonest come first, so that most places are out after a word or two.
+ */
+static void add_at_least(struct buf *b, const struct unit *const *v, size_t n, size_t least)
 {
-	bool first = true;
-
-	buf_str(b, b->len ? "|(" : "(");
-	for (size_t i = 0; i < q->n; i++) {
-		if (without >> i & 1)
-			continue;
-		if (!first)
-			buf_char(b, '&');
-		first = false;
-		add_unit(b, &q->units[i]);
+	if (n > least && least > 1) {
+		buf_char(b, '(');
+		add_unit(b, v[0]);
+		buf_char(b, '&');
+		add_at_least(b, v + 1, n - 1, least - 1);
+		buf_char(b, '|');
+		add_at_least(b, v + 1, n - 1, least);
+		buf_char(b, ')');
+		return;
+	}
+	buf_char(b, '(');
+	for (size_t i = 0; i < n; i++) {
+		if (i)
+			buf_char(b, n > least ? '|' : '&');
+		add_unit(b, v[i]);
 	}
 	buf_char(b, ')');
 }
 
-static uint32_t all_but(const struct query *q, uint32_t keep)
+static int by_commonness(const void *a, const void *b)
 {
-	return ((1u << q->n) - 1) & ~keep;
+	const struct unit *x = *(const struct unit *const *)a, *y = *(const struct unit *const *)b;
+
+	if (x->df != y->df)
+		return x->df < y->df ? 1 : -1;
+	return (x > y) - (x < y);
+}
+
+static uint32_t all_units(const struct query *q)
+{
+	return (1u << q->n) - 1;
 }
 
 /* The n rarest units that any product has. */
@@ -333,36 +351,30 @@ bool query_stage_units(const struct query *q, int stage, uint32_t *units_r, size
 
 	if (q->n == 0 || (stage > 1 && q->n == 1) || (stage == 2 && q->n < 3))
 		return false;
-	*units_r = rare ? rarest(q, q->n > 5 ? 2 : 1) : all_but(q, 0);
+	*units_r = rare ? rarest(q, q->n > 5 ? 2 : 1) : all_units(q);
 	*least_r = rare ? 1 : q->n - (size_t)(stage - 1);
 	return *units_r != 0;
 }
 
 const char *query_stage(struct arena *a, const struct query *q, int stage)
 {
+	const struct unit *v[UNITS_MAX];
+	uint32_t units = 0;
+	size_t n = 0, least = 0;
 	struct buf b;
 	const char *s;
 
-	if (q->n == 0 || (stage > 1 && q->n == 1) || (stage == 2 && q->n < 3))
+	if (!query_stage_units(q, stage, &units, &least))
 		return NULL;
+	for (size_t i = 0; i < q->n; i++)
+		if (units >> i & 1)
+			v[n++] = &q->units[i];
+	if (n < least)
+		return NULL;
+	qsort(v, n, sizeof(*v), by_commonness);
 	buf_init(&b, TSQUERY_MAX);
-	if (stage == 1) {
-		add_and(&b, q, 0);
-	} else if (stage == 2) {
-		for (size_t i = 0; i < q->n; i++)
-			add_and(&b, q, 1u << i);
-	} else if (q->n >= 3 && q->n <= 5) {
-		for (size_t i = 0; i < q->n; i++)
-			for (size_t k = i + 1; k < q->n; k++)
-				add_and(&b, q, 1u << i | 1u << k);
-	} else {
-		uint32_t keep = rarest(q, q->n > 5 ? 2 : 1);
-
-		for (size_t i = 0; i < q->n; i++)
-			if (keep >> i & 1)
-				add_and(&b, q, all_but(q, 1u << i));
-	}
-	s = b.len ? arena_strdup(a, buf_cstr(&b)) : NULL;
+	add_at_least(&b, v, n, least);
+	s = buf_over(&b) ? NULL : arena_strdup(a, buf_cstr(&b));
 	buf_free(&b);
 	return s;
 }

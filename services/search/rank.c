@@ -132,6 +132,33 @@ static double worth(const struct candidate *c)
 	return strcmp(c->availability, "out") == 0 ? factor * 0.96 : factor;
 }
 
+static void scan(const struct ranker *r, const struct candidate *c, struct found_words *f)
+{
+	if (c->card && *c->card)
+		scan_card(r, c->card, f);
+	else if (c->tsv)
+		scan_tsv(r, c->tsv, f);
+}
+
+static bool has_unit(const struct ranker *r, const struct found_words *f, size_t u)
+{
+	for (size_t i = 0; i < r->q->units[u].n_alts; i++)
+		if (f->have[u][i] == (1u << r->q->units[u].alts[i].n) - 1)
+			return true;
+	return false;
+}
+
+bool rank_has_all(const struct ranker *r, const struct candidate *c)
+{
+	struct found_words f = { 0 };
+
+	scan(r, c, &f);
+	for (size_t u = 0; u < r->q->n; u++)
+		if (!has_unit(r, &f, u))
+			return false;
+	return true;
+}
+
 double rank_score(const struct ranker *r, const struct candidate *c)
 {
 	const int32_t len[FIELDS] = { c->len_a, c->len_b, c->len_c, c->len_d };
@@ -140,13 +167,9 @@ double rank_score(const struct ranker *r, const struct candidate *c)
 	double score = 0, weight = 0, covered = 0;
 	bool has[UNITS_MAX] = { false };
 
-	if (c->card && *c->card)
-		scan_card(r, c->card, &f);
-	else if (c->tsv)
-		scan_tsv(r, c->tsv, &f);
+	scan(r, c, &f);
 	for (size_t u = 0; u < q->n; u++) {
-		for (size_t i = 0; i < q->units[u].n_alts; i++)
-			has[u] |= f.have[u][i] == (1u << q->units[u].alts[i].n) - 1;
+		has[u] = has_unit(r, &f, u);
 		weight += q->units[u].idf;
 		if (!has[u])
 			continue;

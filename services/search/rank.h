@@ -18,6 +18,8 @@ struct candidate {
 /* A query made ready to score many candidates; totals and the query must outlive it. */
 struct ranker;
 struct ranker *rank_start(struct arena *a, const struct query *q, const struct dict_totals *t) RETURNS_NONNULL;
+/* Does it have every unit of the query? */
+bool rank_has_all(const struct ranker *r, const struct candidate *c);
 /* A score above 0 for a candidate that has a unit; 0 for one that has none. */
 double rank_score(const struct ranker *r, const struct candidate *c);
 

@@ -63,7 +63,8 @@ static const struct pg_stmt by_price = SORTED("price", "(d.prices ->> $3)::bigin
 static const struct pg_stmt by_price_down = SORTED("price_down", "(d.prices ->> $3)::bigint DESC NULLS LAST");
 static const struct pg_stmt by_newest = SORTED("newest", "d.published_at DESC");
 static const struct pg_stmt by_rating = SORTED("rating", "d.rating_x100 DESC, d.rating_count DESC");
-static const struct pg_stmt by_best = SORTED("best", "d.sold_30d DESC");
+/* Not in the order of the index of best sellers, which would be walked down for what few products have. */
+static const struct pg_stmt by_best = SORTED("best", "d.sold_30d + 0 DESC");
 
 #define FILTER_ARGS                                                                                \
 	P(f->currency), P(f->category_id),                                                         \

@@ -3,6 +3,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
 #include <cmocka.h>
 
@@ -125,6 +126,61 @@ static void test_query(void **state)
 	dict_free(d);
 }
 
+/* Of a tsquery over words "w0" to "w9" or "w00" to "w11" when a text has those whose bits are set; moves behind it. */
+static bool holds(const char **at, uint32_t words)
+{
+	bool all = true, any = false, value;
+
+	if (**at == '\'') {
+		value = words >> strtol(*at + 2, (char **)at, 10) & 1;
+		(*at)++;
+		return value;
+	}
+	do {
+		(*at)++; /* a bracket, or what joins */
+		value = holds(at, words);
+		if (**at == '&') {
+			all = all && value;
+		} else {
+			any = any || (all && value);
+			all = true;
+		}
+	} while (**at != ')');
+	(*at)++;
+	return any;
+}
+
+/* Each stage is true of exactly the sets of words that query_stage_units says. */
+static void test_stages(void **state)
+{
+	struct arena *a = arena_new("test", 64 << 20);
+
+	(void)state;
+	for (size_t n = 1; n <= UNITS_MAX; n++) {
+		struct query q = { .lang = "en", .n = n };
+
+		for (size_t i = 0; i < n; i++) {
+			q.units[i] = (struct unit){ .df = (int64_t)(i * 7 % 5 * 100), .n_alts = 1 };
+			q.units[i].alts[0] = (struct alt){ .lexemes = { arena_printf(a, "w%zu", i) }, .n = 1 };
+		}
+		for (int stage = 1; stage <= 3; stage++) {
+			const char *text = query_stage(a, &q, stage), *at;
+			uint32_t units = 0;
+			size_t least = 0;
+			bool any = query_stage_units(&q, stage, &units, &least);
+
+			assert_int_equal(any, text != NULL);
+			for (uint32_t words = 0; any && words < 1u << n; words++) {
+				at = text;
+				assert_int_equal(holds(&at, words), (size_t)__builtin_popcount(words & units) >= least);
+				assert_int_equal(*at, '\0');
+			}
+		}
+		arena_reset(a);
+	}
+	arena_free(a);
+}
+
 static double score(const struct query *q, const char *tsv, int32_t len_a, int32_t sold)
 {
 	struct arena *a = arena_new("score", 1 << 20);
@@ -182,7 +238,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_tokens), cmocka_unit_test(test_distance), cmocka_unit_test(test_correct),
-		cmocka_unit_test(test_query),  cmocka_unit_test(test_rank),	cmocka_unit_test(test_highlight),
+		cmocka_unit_test(test_query), cmocka_unit_test(test_stages),  cmocka_unit_test(test_rank),	cmocka_unit_test(test_highlight),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
