@@ -7,8 +7,9 @@
 
 #include "common/buf.h"
 #include "common/crypto.h"
+#include "services/reco/hot.h"
 
-#define KEPT_MAX 150
+#define KEPT_MAX HOT_ITEMS
 #define KEPT_BYTES 65536
 
 static void add_text(struct sha256_ctx *h, const char *s)
@@ -119,19 +120,20 @@ bool kept_read(struct arena *a, const char *text, size_t len, struct candidates 
 
 /* ---- in Redis ---- */
 
-static bool has_cache(const struct reco_svc *svc)
-{
-	return svc->cache && svc->conf->cache_s > 0;
-}
-
 bool kept_get(const struct reco_svc *svc, struct arena *a, const char *key, struct candidates *c)
 {
 	struct pg_bytes val = { 0 };
 	struct err e = { 0 };
 	bool found = false;
 
-	return has_cache(svc) && !cache_get(svc->cache, key, a, &val, &found, &e) && found &&
-	       kept_read(a, val.data, val.len, c);
+	if (svc->conf->cache_s <= 0)
+		return false;
+	if (hot_get(svc->hot, a, key, c))
+		return true;
+	if (!svc->cache || cache_get(svc->cache, key, a, &val, &found, &e) || !found || !kept_read(a, val.data, val.len, c))
+		return false;
+	hot_put(svc->hot, key, c, HOT_MS);
+	return true;
 }
 
 void kept_put(const struct reco_svc *svc, const char *key, const struct candidates *c, int life_s)
@@ -141,7 +143,10 @@ void kept_put(const struct reco_svc *svc, const char *key, const struct candidat
 	struct err e = { 0 };
 	struct buf b;
 
-	if (!has_cache(svc) || c->n == 0)
+	if (svc->conf->cache_s <= 0 || c->n == 0)
+		return;
+	hot_put(svc->hot, key, c, life_ms);
+	if (!svc->cache)
 		return;
 	random_bytes(&chance, sizeof(chance)); /* what was kept together does not end together */
 	life_ms -= life_ms / 10 * chance / UINT16_MAX;

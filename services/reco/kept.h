@@ -29,7 +29,7 @@ struct kept_on {
 };
 void kept_key(const struct kept_on *, char key_r[KEPT_KEY_LEN]);
 
-/* False: nothing is kept, or Redis is away. Texts live in the arena. */
+/* From the process itself (hot.h), else from Redis. False: nothing is kept, or Redis is away. Texts live in the arena. */
 bool kept_get(const struct reco_svc *, struct arena *, const char *key, struct candidates *);
 /* At most the first 150, for life_s seconds and a little; an empty list is not kept. */
 void kept_put(const struct reco_svc *, const char *key, const struct candidates *, int life_s);

@@ -5,6 +5,7 @@
 #include "common/conf.h"
 #include "common/rpc_server.h"
 #include "common/service.h"
+#include "services/reco/hot.h"
 #include "services/reco/job_train.h"
 #include "services/reco/reco.h"
 #include "services/reco/serve.h"
@@ -93,6 +94,7 @@ static int serve(const struct reco_conf *conf)
 	svc.pool = base.pool;
 	svc.visitors = visitors_new();
 	svc.serve = serve_new();
+	svc.hot = hot_new();
 	if (cache_open(conf->d.redis_url, 4, 200, &svc.cache, &e) || open_peers(conf, base.keys, &peers, &e))
 		return daemon_fail(&e);
 	svc.catalog = peers.catalog;
@@ -120,6 +122,7 @@ static int serve(const struct reco_conf *conf)
 	cache_close(svc.cache);
 	service_close(&base);
 	visitors_free(svc.visitors);
+	hot_free(svc.hot);
 	serve_free(svc.serve);
 	return daemon_end();
 }

@@ -12,6 +12,7 @@
 #include "common/timer.h"
 
 struct visitors;
+struct hot;
 struct serve;
 
 struct reco_conf {
@@ -39,6 +40,7 @@ struct reco_svc {
 	struct cache *cache;
 	struct rpc_client *catalog, *inventory;
 	struct visitors *visitors; /* what each visitor sent within the hour */
+	struct hot *hot;	   /* candidates asked for most; NULL: Redis alone */
 	struct serve *serve;	   /* the models that are loaded; services/reco/serve.h */
 	pid_t trainer;		   /* the training started by job_train that runs; 0: none. The timer's own */
 };

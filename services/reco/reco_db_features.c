@@ -235,12 +235,6 @@ enum err_code reco_features_recent(struct pg *pg, struct arena *a, const char *u
 	return pg_rows(pg, &recent, PG_ARGS(P(user_id), P(session_id), P(limit)), a, rows_r, n_r, e);
 }
 
-enum err_code reco_features_in_cart(struct pg *pg, struct arena *a, const char *user_id, struct reco_id_row **rows_r,
-				    size_t *n_r, struct err *e)
-{
-	return pg_rows(pg, &in_cart, PG_ARGS(P(user_id)), a, rows_r, n_r, e);
-}
-
 enum err_code reco_features_withheld(struct pg *pg, struct arena *a, const char *user_id, bool opt_in, bool *withheld_r,
 				     struct err *e)
 {
@@ -249,6 +243,25 @@ enum err_code reco_features_withheld(struct pg *pg, struct arena *a, const char 
 	if (pg_one(pg, &withheld, PG_ARGS(P(user_id), P(opt_in)), a, &row, e))
 		return e->code;
 	*withheld_r = row->withheld;
+	return OK;
+}
+
+enum err_code reco_features_person(struct pg *pg, struct arena *a, const struct reco_who *who, int32_t limit, bool *withheld_r,
+				   struct reco_history_row **rows_r, size_t *n_r, struct err *e)
+{
+	const struct pg_param may[] = { P(who->user_id), P(who->opt_in) },
+			      did[] = { P(who->user_id), P(who->session_id), P(limit) };
+	struct withheld_row *row = NULL;
+	size_t n_row = 0, n = 0;
+	struct pg_read reads[2];
+
+	if (who->user_id)
+		reads[n++] = (struct pg_read){ &withheld, may, 2, &row, &n_row };
+	if (limit > 0)
+		reads[n++] = (struct pg_read){ &history, did, 3, rows_r, n_r };
+	if (n > 0 && pg_reads(pg, reads, n, a, e))
+		return e->code;
+	*withheld_r = n_row > 0 && row->withheld;
 	return OK;
 }
 
@@ -328,25 +341,41 @@ enum err_code reco_features_all_products(struct pg *pg, struct arena *a, const c
 	return pg_rows(pg, &all_products, PG_ARGS(P(after), P(limit)), a, rows_r, n_r, e);
 }
 
-static const struct pg_col pin_cols[] = { PG_COL(reco_pin_row, product_id), PG_COL(reco_pin_row, position) };
+/* ---- serving: the last look ---- */
+
+static const struct pg_col shown_cols[] = { PG_COL(reco_shown_row, product_id), PG_COL(reco_shown_row, vendor_id) };
+static const struct pg_stmt shown = {
+	.name = "features_shown",
+	.sql = "SELECT p.product_id, p.vendor_id FROM reco.product p WHERE p.product_id = ANY ($1::text[]) AND p.shown LIMIT 1000",
+	.col = shown_cols,
+	.ncol = 2,
+	.row_size = sizeof(struct reco_shown_row),
+};
+static const struct pg_col pin_cols[] = { PG_COL(reco_pin_row, product_id), PG_COL(reco_pin_row, vendor_id),
+					  PG_COL(reco_pin_row, position) };
 static const struct pg_stmt pins_now = {
 	.name = "features_pins",
-	.sql = "SELECT p.product_id, p.position FROM reco.pin p WHERE p.placement = $1"
-	       " AND (p.for_product_id IS NULL OR p.for_product_id = $2)"
+	.sql = "SELECT p.product_id, s.vendor_id, p.position FROM reco.pin p JOIN reco.product s USING (product_id)"
+	       " WHERE p.placement = $1 AND s.shown AND (p.for_product_id IS NULL OR p.for_product_id = $2)"
 	       " AND (p.starts_at IS NULL OR p.starts_at <= now()) AND (p.ends_at IS NULL OR now() < p.ends_at)"
 	       " ORDER BY p.position, p.for_product_id NULLS LAST, p.id LIMIT 50",
 	.col = pin_cols,
-	.ncol = 2,
+	.ncol = 3,
 	.row_size = sizeof(struct reco_pin_row),
 };
 
-enum err_code reco_features_pins(struct pg *pg, struct arena *a, const char *placement, const char *for_product_id,
-				 struct reco_pin_row **rows_r, size_t *n_r, struct err *e)
+enum err_code reco_features_look(struct pg *pg, struct arena *a, struct reco_look *l, struct err *e)
 {
-	return pg_rows(pg, &pins_now, PG_ARGS(P(placement), P(for_product_id)), a, rows_r, n_r, e);
+	const struct pg_param named[] = { pg_p_text_array(a, l->ids, l->n_ids) }, place[] = { P(l->placement), P(l->product_id) },
+			      whose[] = { P(l->user_id) };
+	const struct pg_read reads[] = { { &shown, named, 1, &l->shown, &l->n_shown },
+					 { &pins_now, place, 2, &l->pins, &l->n_pins },
+					 { &in_cart, whose, 1, &l->cart, &l->n_cart } };
+
+	return pg_reads(pg, reads, l->user_id ? 3 : 2, a, e);
 }
 
 const struct pg_stmt *const reco_db_features_stmts[] = {
 	&stream,  &latest,      &range_count, &as_of,	  &history,	 &recent,   &in_cart, &withheld,
-	&popular, &newest,	&products, &all_products, &pins_now, NULL,
+	&popular, &newest,	&products, &all_products, &shown,  &pins_now, NULL,
 };

@@ -88,15 +88,20 @@ struct reco_recent_row {
 };
 MUST_CHECK enum err_code reco_features_recent(struct pg *, struct arena *, const char *user_id, const char *session_id,
 					      int32_t limit, struct reco_recent_row **rows_r, size_t *n_r, struct err *);
-/* Products in the user's carts (known through cart.changed). */
-struct reco_id_row {
-	const char *id;
-};
-MUST_CHECK enum err_code reco_features_in_cart(struct pg *, struct arena *, const char *user_id,
-					       struct reco_id_row **rows_r, size_t *n_r, struct err *);
 /* True when nothing of this user may be used: withheld consent, or erased. opt_in: without a yes, too. */
 MUST_CHECK enum err_code reco_features_withheld(struct pg *, struct arena *, const char *user_id, bool opt_in,
 						bool *withheld_r, struct err *);
+
+/*
+ * Both in one round trip; limit 0: no history. What withheld_r forbids to use is not to be used. user_id, session_id NULL:
+ * none.
+ */
+struct reco_who {
+	const char *user_id, *session_id;
+	bool opt_in;
+};
+MUST_CHECK enum err_code reco_features_person(struct pg *, struct arena *, const struct reco_who *, int32_t limit,
+					      bool *withheld_r, struct reco_history_row **rows_r, size_t *n_r, struct err *);
 
 /* What sold and was looked at in the last days, decayed (half after half_life_days), of products that may be shown. */
 struct reco_popular_row {
@@ -124,14 +129,31 @@ MUST_CHECK enum err_code reco_features_products(struct pg *, struct arena *, con
 MUST_CHECK enum err_code reco_features_all_products(struct pg *, struct arena *, const char *after, int32_t limit,
 						    struct reco_product_row **rows_r, size_t *n_r, struct err *);
 
+/*
+ * The last look before an answer, in one round trip: which of the products named may be shown now, the pins of a placement
+ * that hold now and may be shown (beside product_id those of it, too), and what is in the user's carts (known through
+ * cart.changed).
+ */
+struct reco_shown_row {
+	const char *product_id, *vendor_id;
+};
 struct reco_pin_row {
-	const char *product_id;
+	const char *product_id, *vendor_id;
 	int32_t position;
 };
-/* Pins of a placement that hold now; beside for_product_id those of it, too (NULL: only the general ones). */
-MUST_CHECK enum err_code reco_features_pins(struct pg *, struct arena *, const char *placement,
-					    const char *for_product_id, struct reco_pin_row **rows_r, size_t *n_r,
-					    struct err *);
+struct reco_id_row {
+	const char *id;
+};
+struct reco_look {
+	const char *const *ids;
+	size_t n_ids;
+	const char *placement, *product_id, *user_id; /* product_id, user_id NULL: none */
+	struct reco_shown_row *shown; /* from here on: what is found */
+	struct reco_pin_row *pins;    /* by position */
+	struct reco_id_row *cart;
+	size_t n_shown, n_pins, n_cart;
+};
+MUST_CHECK enum err_code reco_features_look(struct pg *, struct arena *, struct reco_look *, struct err *);
 
 extern const struct pg_stmt *const reco_db_features_stmts[];
 

@@ -4,21 +4,6 @@
 
 #include "services/reco/serve.h"
 
-static const struct pg_col shown_cols[] = { PG_COL(shown_row, product_id), PG_COL(shown_row, vendor_id) };
-static const struct pg_stmt shown = {
-	.name = "serve_shown",
-	.sql = "SELECT p.product_id, p.vendor_id FROM reco.product p WHERE p.product_id = ANY ($1::text[]) AND p.shown LIMIT 1000",
-	.col = shown_cols,
-	.ncol = 2,
-	.row_size = sizeof(struct shown_row),
-};
-
-enum err_code reco_db_shown(struct pg *pg, struct arena *a, const char *const *ids, size_t n, struct shown_row **rows_r,
-			    size_t *n_r, struct err *e)
-{
-	return pg_rows(pg, &shown, PG_ARGS(pg_p_text_array(a, ids, n)), a, rows_r, n_r, e);
-}
-
 /*
  * Items travel as one text per answer, divided by blanks: ids have none. Who was erased or took back his consent while the
  * answer waited is not named.
@@ -170,5 +155,4 @@ enum err_code reco_db_canary_counts(struct pg *pg, struct arena *a, int64_t sinc
 	return OK;
 }
 
-const struct pg_stmt *const reco_db_serve_stmts[] = { &shown,	    &answers_put, &report,
-						      &report_days, &canary_counts, NULL };
+const struct pg_stmt *const reco_db_serve_stmts[] = { &answers_put, &report, &report_days, &canary_counts, NULL };

@@ -4,13 +4,6 @@
 
 #include "common/pg.h"
 
-/* Of the products named those that may be shown now; others are absent. */
-struct shown_row {
-	const char *product_id, *vendor_id;
-};
-MUST_CHECK enum err_code reco_db_shown(struct pg *, struct arena *, const char *const *ids, size_t n, struct shown_row **rows_r,
-				       size_t *n_r, struct err *);
-
 struct answered;
 MUST_CHECK enum err_code reco_db_answers_put(struct pg *, struct arena *, const struct answered *, size_t n, struct err *);
 

@@ -98,19 +98,21 @@ static enum err_code check(struct asking *q)
 
 static enum err_code read_person(struct asking *q, struct pg *pg)
 {
-	bool withheld = false;
+	const struct reco_who who = { q->c->who.kind == WHO_USER ? q->c->who.user_id : NULL, q->in->session_id,
+				      strcmp(q->svc->conf->consent, "opt_in") == 0 };
+	bool past = q->type == PERSONAL || q->type == BUY_AGAIN || q->type == RECENT, withheld = false;
 
-	if (q->c->who.kind == WHO_USER &&
-	    reco_features_withheld(pg, q->c->arena, q->c->who.user_id, strcmp(q->svc->conf->consent, "opt_in") == 0, &withheld,
-				   &q->c->err))
+	if (!who.user_id && !who.session_id)
+		return OK;
+	if (reco_features_person(pg, q->c->arena, &who, past ? HISTORY : 0, &withheld, &q->past, &q->n_past, &q->c->err))
 		return q->c->err.code;
-	if (withheld)
+	if (withheld) {
+		q->n_past = 0;
 		return OK;
-	q->user_id = q->c->who.kind == WHO_USER ? q->c->who.user_id : NULL;
-	q->session_id = q->in->session_id;
-	if ((!q->user_id && !q->session_id) || (q->type != PERSONAL && q->type != BUY_AGAIN && q->type != RECENT))
-		return OK;
-	return reco_features_history(pg, q->c->arena, q->user_id, q->session_id, HISTORY, &q->past, &q->n_past, &q->c->err);
+	}
+	q->user_id = who.user_id;
+	q->session_id = who.session_id;
+	return OK;
 }
 
 /* ---- candidates ---- */
@@ -328,7 +330,7 @@ static enum err_code collect_candidates(struct asking *q, struct pg *pg)
 /* ---- the last look ---- */
 
 struct looked {
-	const struct shown_row *row;
+	const char *vendor_id;
 	struct candidate what;
 	bool own, taken;
 };
@@ -341,10 +343,10 @@ static bool listed(char *const *ids, size_t n, const char *id)
 	return false;
 }
 
-static bool in_cart(const struct reco_id_row *rows, size_t n, const char *id)
+static bool in_cart(const struct reco_look *l, const char *id)
 {
-	for (size_t i = 0; i < n; i++)
-		if (strcmp(rows[i].id, id) == 0)
+	for (size_t i = 0; i < l->n_cart; i++)
+		if (strcmp(l->cart[i].id, id) == 0)
 			return true;
 	return false;
 }
@@ -358,41 +360,49 @@ static bool known_to(const struct asking *q, const char *id)
 	return false;
 }
 
+/* May stand in this list as far as the visitor is concerned. */
+static bool welcome(const struct asking *q, const struct reco_look *l, const char *id)
+{
+	return !listed(q->in->cart, q->in->n_cart, id) && !listed(q->in->exclude, q->in->n_exclude, id) && !in_cart(l, id) &&
+	       !known_to(q, id) && !(q->in->product_id && strcmp(id, q->in->product_id) == 0);
+}
+
+static bool there(const struct looked *out, size_t n, const char *id)
+{
+	for (size_t k = 0; k < n; k++)
+		if (strcmp(out[k].what.id, id) == 0)
+			return true;
+	return false;
+}
+
 /* Those of the first m candidates and of the pins that may be shown now, in their order, each once. */
-static enum err_code look(struct asking *q, struct pg *pg, size_t m, const struct reco_pin_row *pins, size_t n_pins,
-			  struct looked **out_r, size_t *n_r)
+static enum err_code look(struct asking *q, struct pg *pg, size_t m, struct reco_look *l, struct looked **out_r, size_t *n_r)
 {
 	struct call *c = q->c;
-	const char **ids = arena_array(c->arena, m + n_pins + 1, sizeof(*ids));
-	struct looked *out = arena_array(c->arena, m + n_pins + 1, sizeof(*out));
-	struct shown_row *rows = NULL;
-	struct reco_id_row *cart = NULL;
-	size_t n_rows = 0, n_cart = 0, n = 0;
+	const char **ids = arena_array(c->arena, m + 1, sizeof(*ids));
+	struct looked *out;
+	size_t n = 0;
 
 	for (size_t i = 0; i < m; i++)
 		ids[i] = q->list[i].id;
-	for (size_t i = 0; i < n_pins; i++)
-		ids[m + i] = pins[i].product_id;
-	/* Also of who wants no profile: what he has is not offered to him. */
-	if ((c->who.kind == WHO_USER && reco_features_in_cart(pg, c->arena, c->who.user_id, &cart, &n_cart, &c->err)) ||
-	    reco_db_shown(pg, c->arena, ids, m + n_pins, &rows, &n_rows, &c->err))
+	/* The cart also of who wants no profile: what he has is not offered to him. */
+	*l = (struct reco_look){ .ids = ids, .n_ids = m, .placement = q->in->placement ? q->in->placement : type_names[q->type],
+				 .product_id = q->in->product_id,
+				 .user_id = c->who.kind == WHO_USER ? c->who.user_id : NULL };
+	if (reco_features_look(pg, c->arena, l, &c->err))
 		return c->err.code;
-	for (size_t i = 0; i < m + n_pins; i++) {
-		const struct shown_row *row = NULL;
-		bool twice = false;
+	out = arena_array(c->arena, m + l->n_pins + 1, sizeof(*out));
+	for (size_t i = 0; i < m; i++) {
+		const struct reco_shown_row *row = NULL;
 
-		for (size_t k = 0; k < n_rows && !row; k++)
-			row = strcmp(rows[k].product_id, ids[i]) == 0 ? &rows[k] : NULL;
-		for (size_t k = 0; k < n && !twice; k++)
-			twice = strcmp(out[k].what.id, ids[i]) == 0;
-		if (!row || twice || listed(q->in->cart, q->in->n_cart, ids[i]) ||
-		    listed(q->in->exclude, q->in->n_exclude, ids[i]) || in_cart(cart, n_cart, ids[i]) ||
-		    known_to(q, ids[i]) ||
-		    (q->in->product_id && strcmp(ids[i], q->in->product_id) == 0))
-			continue;
-		out[n++] = (struct looked){ row, i < m ? q->list[i] : (struct candidate){ ids[i], "pinned", NULL, 0 },
-					    i < m && i < q->own, false };
+		for (size_t k = 0; k < l->n_shown && !row; k++)
+			row = strcmp(l->shown[k].product_id, ids[i]) == 0 ? &l->shown[k] : NULL;
+		if (row && !there(out, n, ids[i]) && welcome(q, l, ids[i]))
+			out[n++] = (struct looked){ row->vendor_id, q->list[i], i < q->own, false };
 	}
+	for (size_t i = 0; i < l->n_pins; i++)
+		if (!there(out, n, l->pins[i].product_id) && welcome(q, l, l->pins[i].product_id))
+			out[n++] = (struct looked){ l->pins[i].vendor_id, { l->pins[i].product_id, "pinned", NULL, 0 }, false, false };
 	*out_r = out;
 	*n_r = n;
 	return OK;
@@ -420,8 +430,8 @@ static size_t choose(struct asking *q, struct looked *all, size_t n, const struc
 			if (all[i].taken || pinned(pins, n_pins, all[i].what.id))
 				continue;
 			for (size_t k = 0; k < have; k++)
-				same += chosen[k]->row->vendor_id && all[i].row->vendor_id &&
-					strcmp(chosen[k]->row->vendor_id, all[i].row->vendor_id) == 0;
+				same += chosen[k]->vendor_id && all[i].vendor_id &&
+					strcmp(chosen[k]->vendor_id, all[i].vendor_id) == 0;
 			if (pass == 0 && same >= cap)
 				continue;
 			all[i].taken = true;
@@ -489,46 +499,42 @@ static void fill(struct asking *q, struct looked **chosen, size_t n, Reco__V1__R
 }
 
 /* The answer from the first m candidates. */
-static enum err_code settle(struct asking *q, struct pg *pg, size_t m, const struct reco_pin_row *pins, size_t n_pins,
-			    struct looked **chosen, size_t *have_r)
+static enum err_code settle(struct asking *q, struct pg *pg, size_t m, struct looked **chosen, size_t *have_r)
 {
 	struct looked *all = NULL;
+	struct reco_look l;
 	size_t n = 0;
 
-	if (look(q, pg, m, pins, n_pins, &all, &n))
+	if (look(q, pg, m, &l, &all, &n))
 		return q->c->err.code;
-	*have_r = pin(q, all, n, pins, n_pins, chosen, choose(q, all, n, pins, n_pins, chosen));
+	*have_r = pin(q, all, n, l.pins, l.n_pins, chosen, choose(q, all, n, l.pins, l.n_pins, chosen));
 	return OK;
 }
 
 /* Few are looked at, as a rule they fill the list; then all; then, when what was kept has run dry, others. */
-static enum err_code settle_well(struct asking *q, struct pg *pg, const struct reco_pin_row *pins, size_t n_pins,
-				 struct looked **chosen, size_t *have_r)
+static enum err_code settle_well(struct asking *q, struct pg *pg, struct looked **chosen, size_t *have_r)
 {
 	size_t want = (size_t)q->limit, few = 2 * want + 12;
 
-	if (settle(q, pg, few < q->n ? few : q->n, pins, n_pins, chosen, have_r) ||
-	    (*have_r < want && few < q->n && settle(q, pg, q->n, pins, n_pins, chosen, have_r)))
+	if (settle(q, pg, few < q->n ? few : q->n, chosen, have_r) ||
+	    (*have_r < want && few < q->n && settle(q, pg, q->n, chosen, have_r)))
 		return q->c->err.code;
 	if (*have_r == want || !q->kept)
 		return OK;
 	q->anew = true;
-	return collect_candidates(q, pg) ? q->c->err.code : settle(q, pg, q->n, pins, n_pins, chosen, have_r);
+	return collect_candidates(q, pg) ? q->c->err.code : settle(q, pg, q->n, chosen, have_r);
 }
 
 static enum err_code recommend(struct asking *q, struct pg *pg, Reco__V1__RecommendReply *out)
 {
-	const char *placement = q->in->placement ? q->in->placement : type_names[q->type];
 	struct looked **chosen = arena_array(q->c->arena, LIMIT_MAX + 1, sizeof(struct looked *));
-	struct reco_pin_row *pins = NULL;
-	size_t n_pins = 0, have = 0;
+	size_t have = 0;
 
 	if (read_person(q, pg))
 		return q->c->err.code;
 	q->model = serve_take(q->svc->serve, q->user_id ? q->user_id : q->session_id, &q->variant);
 	q->list = arena_array(q->c->arena, ROOM, sizeof(*q->list));
-	if (reco_features_pins(pg, q->c->arena, placement, q->in->product_id, &pins, &n_pins, &q->c->err) ||
-	    collect_candidates(q, pg) || settle_well(q, pg, pins, n_pins, chosen, &have))
+	if (collect_candidates(q, pg) || settle_well(q, pg, chosen, &have))
 		return q->c->err.code;
 	fill(q, chosen, have, out);
 	/* Ids may be the model's own text: they outlive it in the arena. */

@@ -49,7 +49,7 @@ def measure(program, name, promised_ms, urls, seconds=SECONDS):
     good = r["p99_ms"] <= promised_ms and r["failed"] == 0
     if name:
         print(f"  {name:<32}{RATE:>6}/s  p50 {r['p50_ms']:>7.2f} ms  p99 {r['p99_ms']:>7.2f} ms (promised {promised_ms})"
-              f"  max {r['max_ms']:>7.2f} ms{'' if good else '  MISSED'}{'  ' + str(r['failed']) + ' failed' if r['failed'] else ''}",
+              f"  max {r['max_ms']:>7.2f} ms, sent up to {r['late_p99_ms']:.2f} ms late (p99){'' if good else '  MISSED'}{'  ' + str(r['failed']) + ' failed' if r['failed'] else ''}",
               flush=True)
     return good
 

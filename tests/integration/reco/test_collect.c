@@ -213,9 +213,8 @@ static void test_orders_carts_and_reviews(void **state)
 	Events__V1__ReviewChanged review = EVENTS__V1__REVIEW_CHANGED__INIT;
 	char *variants[] = { (char *)"var_a", (char *)"var_b" };
 	const char *bought[] = { "prd_a", "prd_b" };
-	struct reco_id_row *ids = NULL;
+	struct reco_look look = { .placement = "p", .user_id = "usr_finn" };
 	struct pg *pg = NULL;
-	size_t n = 0;
 
 	(void)state;
 	cart.cart_id = (char *)"crt_1";
@@ -228,9 +227,9 @@ static void test_orders_carts_and_reviews(void **state)
 	assert_int_equal(seen("usr_finn", NULL, "prd_a")->n_cart, 1);
 	assert_int_equal(seen("usr_finn", NULL, "prd_b")->n_cart, 1);
 	MUST(pg_borrow(w.svc.pool, 0, &pg, &why_));
-	MUST(reco_features_in_cart(pg, w.a, "usr_finn", &ids, &n, &why_));
+	MUST(reco_features_look(pg, w.a, &look, &why_));
 	pg_return(pg);
-	assert_int_equal(n, 2);
+	assert_int_equal(look.n_cart, 2);
 	/* An older version that comes late changes nothing. */
 	cart.n_variant_ids = 0;
 	tell_at("cart.changed", &cart.base, wall_ms(), 1);

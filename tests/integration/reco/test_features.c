@@ -417,11 +417,11 @@ static void test_pins_and_status(void **state)
 	Reco__V1__Pin *pin = NULL;
 	Reco__V1__ListPinsReply *pins = NULL;
 	Reco__V1__Status *status = NULL;
-	struct reco_pin_row *now = NULL;
+	struct reco_look now = { .placement = "home" };
 	struct pg *pg = NULL;
-	size_t n = 0;
 
 	(void)state;
+	product("prd_01jd0000000000000000000001", "vnd_pin", "published", "var_pin");
 	in.placement = (char *)"home";
 	in.product_id = (char *)"prd_01jd0000000000000000000001";
 	in.has_position = true;
@@ -431,9 +431,14 @@ static void test_pins_and_status(void **state)
 	in.position = 0;
 	assert_int_equal(handlers_ask(&w.h, w.a, "CreatePin", &admin, &in, NULL, NULL), E_INVALID);
 	MUST(pg_borrow(w.svc.pool, 0, &pg, &why_));
-	MUST(reco_features_pins(pg, w.a, "home", NULL, &now, &n, &why_));
+	MUST(reco_features_look(pg, w.a, &now, &why_));
+	assert_int_equal(now.n_pins, 0); /* it may not be shown yet */
+	stock("var_pin", "in");
+	MUST(reco_features_look(pg, w.a, &now, &why_));
 	pg_return(pg);
-	assert_int_equal(n, 1);
+	assert_int_equal(now.n_pins, 1);
+	assert_string_equal(now.pins[0].vendor_id, "vnd_pin");
+	assert_int_equal(now.n_shown, 0);
 	MUST(handlers_ask(&w.h, w.a, "ListPins", &admin, &list, &pins, &why_));
 	assert_int_equal(pins->n_data, 1);
 	drop.pin_id = pins->data[0]->id;
