@@ -2,6 +2,8 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <semaphore.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -12,14 +14,20 @@
 
 #define LANES 257
 
-/* One waiting request; lives on the stack of the thread that waits. Guarded by the queue's lock. */
+enum waiter_state { WAITING, TAKEN, LEAD, DONE };
+
+/*
+ * One waiting request; lives on the stack of the thread that waits. In a lane it is guarded by the queue's lock, then it is the
+ * leader's until `turn` is posted. It waits on a semaphore of its own: a batch woken through one lock would queue up at that lock,
+ * which cost more than the statement.
+ */
 struct waiter {
 	const struct reserve_ask *ask;
 	struct waiter *next;
-	pthread_cond_t wake;
-	enum { WAITING, TAKEN, LEAD, DONE } state;
+	sem_t turn;
+	_Atomic enum waiter_state state;
 	enum err_code code;
-	struct err err;
+	struct err err; /* set with code */
 	struct reserve_result result;
 };
 
@@ -141,7 +149,30 @@ static enum err_code batch_run(struct inventory_svc *svc, struct call *c, const 
 	return OK;
 }
 
-/* Leads: takes the lane's waiters behind itself, runs them, hands the lane on. Called with the lock held. */
+static void wake(struct waiter *w, enum waiter_state state)
+{
+	atomic_store(&w->state, state);
+	(void)sem_post(&w->turn); /* the last touch: its thread may be gone already */
+}
+
+/* To the one who waits longest, or nobody. Called with the lock held. */
+static void hand_on(struct reserve_queue *q, struct lane *lane)
+{
+	struct waiter *heir = lane->head;
+
+	if (!heir) {
+		lane_unlink(q, lane);
+		free((char *)lane->variant_id);
+		free(lane);
+		return;
+	}
+	lane->head = heir->next;
+	if (!lane->head)
+		lane->tail = &lane->head;
+	wake(heir, LEAD);
+}
+
+/* Leads: takes the lane's waiters behind itself, runs them, hands the lane on. */
 static void lead(struct inventory_svc *svc, struct call *c, struct lane *lane, struct waiter *self,
 		 const char *variant_id)
 {
@@ -151,35 +182,25 @@ static void lead(struct inventory_svc *svc, struct call *c, struct lane *lane, s
 	enum err_code code;
 
 	who[0] = self;
+	pthread_mutex_lock(&q->lock);
 	while (lane->head && n < (size_t)q->combine_max && n < sizeof(who) / sizeof(who[0])) {
 		who[n] = lane->head;
 		lane->head = who[n]->next;
-		who[n++]->state = TAKEN;
+		atomic_store(&who[n++]->state, TAKEN);
 	}
 	if (!lane->head)
 		lane->tail = &lane->head;
 	pthread_mutex_unlock(&q->lock);
 	code = batch_run(svc, c, variant_id, who, n);
 	pthread_mutex_lock(&q->lock);
+	hand_on(q, lane);
+	pthread_mutex_unlock(&q->lock);
 	for (size_t i = 0; i < n; i++) {
 		who[i]->code = code;
-		who[i]->err = c->err;
-		who[i]->state = DONE;
+		if (code)
+			err_copy(&who[i]->err, &c->err);
 		if (i > 0)
-			pthread_cond_signal(&who[i]->wake);
-	}
-	if (lane->head) {
-		struct waiter *heir = lane->head;
-
-		lane->head = heir->next;
-		if (!lane->head)
-			lane->tail = &lane->head;
-		heir->state = LEAD;
-		pthread_cond_signal(&heir->wake);
-	} else {
-		lane_unlink(q, lane);
-		free((char *)lane->variant_id);
-		free(lane);
+			wake(who[i], DONE);
 	}
 }
 
@@ -197,70 +218,84 @@ static void lane_leave(struct lane *lane, struct waiter *w)
 		lane->tail = &(*lane->tail)->next;
 }
 
-static void wait_turn(struct reserve_queue *q, struct call *c, struct lane *lane, struct waiter *w)
+/* False when the deadline came first and nobody had taken it. */
+static bool wait_turn(struct reserve_queue *q, const struct call *c, struct lane *lane, struct waiter *w)
 {
+	int64_t left = c->deadline_ms - mono_ms();
 	struct timespec until;
+	bool alone;
 
 	clock_gettime(CLOCK_MONOTONIC, &until);
-	int64_t left = c->deadline_ms - mono_ms();
-	int64_t ns = until.tv_nsec + (left > 0 ? left % 1000 : 0) * 1000000;
-
-	until.tv_sec += (left > 0 ? left / 1000 : 0) + ns / 1000000000;
-	until.tv_nsec = ns % 1000000000;
-	while (w->state == WAITING || w->state == TAKEN) {
-		if (w->state == TAKEN) { /* the leader's own deadline bounds this */
-			pthread_cond_wait(&w->wake, &q->lock);
-		} else if (pthread_cond_timedwait(&w->wake, &q->lock, &until) == ETIMEDOUT && w->state == WAITING) {
+	left = (left > 0 ? left : 0) * 1000000 + until.tv_nsec;
+	until.tv_sec += left / 1000000000;
+	until.tv_nsec = left % 1000000000;
+	while (sem_clockwait(&w->turn, CLOCK_MONOTONIC, &until)) {
+		if (errno != ETIMEDOUT)
+			continue;
+		pthread_mutex_lock(&q->lock);
+		alone = atomic_load(&w->state) == WAITING;
+		if (alone)
 			lane_leave(lane, w);
-			w->code = err_set(&w->err, E_UNAVAILABLE, "common.deadline", "waited for the variant's turn");
-			w->state = DONE;
-		}
+		pthread_mutex_unlock(&q->lock);
+		while (!alone && sem_wait(&w->turn))
+			; /* the leader's own deadline bounds this */
+		return !alone;
 	}
+	return true;
+}
+
+/* Behind those of the same variant; false when there are none, then the lane is the caller's. Called with the lock held. */
+static bool line_up(struct reserve_queue *q, const char *variant_id, struct waiter *w, struct lane **lane_r)
+{
+	unsigned slot = lane_slot(variant_id);
+	struct lane *lane = lane_find(q, variant_id);
+
+	*lane_r = lane;
+	if (lane) {
+		*lane->tail = w;
+		lane->tail = &w->next;
+		return true;
+	}
+	lane = calloc(1, sizeof(*lane));
+	if (lane && !(lane->variant_id = strdup(variant_id))) {
+		free(lane);
+		lane = NULL;
+	}
+	if (lane) {
+		lane->tail = &lane->head;
+		lane->next = q->lanes[slot];
+		q->lanes[slot] = lane;
+	}
+	*lane_r = lane;
+	return false;
 }
 
 enum err_code reserve_queue_run(struct inventory_svc *svc, struct call *c, const char *variant_id,
 				const struct reserve_ask *ask, struct reserve_result *result_r)
 {
 	struct reserve_queue *q = svc->queue;
-	struct waiter w = { .ask = ask, .state = WAITING };
-	struct lane *lane, *fresh = calloc(1, sizeof(*fresh));
-	char *name = strdup(variant_id);
-	pthread_condattr_t mono;
+	struct waiter w;
+	struct lane *lane;
+	bool behind;
 
-	if (!fresh || !name) {
-		free(fresh);
-		free(name);
-		return err_set(&c->err, E_UNAVAILABLE, "common.unavailable", "no memory for a lane");
-	}
-	pthread_condattr_init(&mono);
-	pthread_condattr_setclock(&mono, CLOCK_MONOTONIC);
-	pthread_cond_init(&w.wake, &mono);
-	pthread_condattr_destroy(&mono);
-
+	w.ask = ask;
+	w.next = NULL;
+	w.code = OK;
+	atomic_init(&w.state, WAITING);
+	err_clear(&w.err);
+	(void)sem_init(&w.turn, 0, 0);
 	pthread_mutex_lock(&q->lock);
-	lane = lane_find(q, variant_id);
-	if (lane) {
-		free(fresh);
-		free(name);
-		*lane->tail = &w;
-		lane->tail = &w.next;
-		wait_turn(q, c, lane, &w);
-	} else {
-		unsigned slot = lane_slot(variant_id);
-
-		lane = fresh;
-		lane->variant_id = name;
-		lane->tail = &lane->head;
-		lane->next = q->lanes[slot];
-		q->lanes[slot] = lane;
-		w.state = LEAD;
-	}
-	if (w.state == LEAD)
-		lead(svc, c, lane, &w, variant_id);
+	behind = line_up(q, variant_id, &w, &lane);
 	pthread_mutex_unlock(&q->lock);
-	pthread_cond_destroy(&w.wake);
+	if (!lane)
+		w.code = err_set(&w.err, E_UNAVAILABLE, "common.unavailable", "no memory for a lane");
+	else if (behind && !wait_turn(q, c, lane, &w))
+		w.code = err_set(&w.err, E_UNAVAILABLE, "common.deadline", "waited for the variant's turn");
+	else if (!behind || atomic_load(&w.state) == LEAD)
+		lead(svc, c, lane, &w, variant_id);
+	(void)sem_destroy(&w.turn);
 	if (w.code) {
-		c->err = w.err;
+		err_copy(&c->err, &w.err);
 		return w.code;
 	}
 	*result_r = w.result;
