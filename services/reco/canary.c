@@ -11,6 +11,7 @@
 #define SURELY_WORSE (-3.0)
 #define WORSE (-1.645)
 #define LOOKS 50
+#define CANARY_ANSWERS 100000 /* looked at; of more the same part of all visitors */
 #define MINUTE_MS 60000
 #define DAY_MS 86400000LL
 #define TX_MS 15000
@@ -86,7 +87,7 @@ static enum err_code count(struct look *k, struct err *e)
 
 	if (pg_borrow_read(k->svc->pool, mono_ms() + TX_MS, &pg, e))
 		return e->code;
-	code = reco_db_canary_counts(pg, k->a, d->since, k->now.main->version, d->version, &k->counts, e);
+	code = reco_db_canary_counts(pg, k->a, d->since, k->now.main->version, d->version, CANARY_ANSWERS, &k->counts, e);
 	pg_return(pg);
 	return code;
 }

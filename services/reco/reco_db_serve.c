@@ -107,30 +107,33 @@ enum err_code reco_db_report(struct pg *pg, struct arena *a, int32_t days, const
 
 /* ---- the canary ---- */
 
-#define CANARY_ANSWERS 100000
-
 static const struct pg_col canary_cols[] = {
 	PG_COL(canary_counts, shown), PG_COL(canary_counts, clicked), PG_COL(canary_counts, main_shown),
 	PG_COL(canary_counts, main_clicked),
 };
 /*
- * A part of the visitors, the same of both models, when there are more answers than can be looked at in a second or two.
- * Lists that no model has a part in say nothing of either; where one had nothing to say, that counts. An event may come
- * with an older time of its page's clock. Both are put in one pile and sorted: a join would be at the mercy of a guess.
+ * A part of the visitors, the same of both models, when there are more answers than can be looked at in a second or two:
+ * buckets of visitors, each of which an index leads to, so many as hold about $4 answers, and at least 8 of the 1024. How many
+ * there are is guessed from these 8. Lists that no model has a part in say nothing of either; where one had nothing to say,
+ * that counts. An event may come with an older time of its page's clock. Both are put in one pile and sorted: a join would be at
+ * the mercy of a guess.
  */
 static const struct pg_stmt canary_counts = {
 	.name = "canary_counts",
-	.sql = "WITH n AS (SELECT 1 + count(*) / $4::integer AS parts FROM reco.answer r"
-	       " WHERE r.ts >= to_timestamp($1::bigint / 1000.0)),"
+	.sql = "WITH n AS (SELECT count(*) * 128 AS answers FROM reco.answer r WHERE r.subject IS NOT NULL"
+	       " AND (hashtext(r.subject) & 1023) = ANY ('{0,1,2,3,4,5,6,7}'::integer[])"
+	       " AND r.ts >= to_timestamp($1::bigint / 1000.0)),"
+	       " b AS (SELECT array(SELECT generate_series(0, greatest(8, least(1024, 1024 * $4::bigint / greatest(n.answers, 1)))"
+	       "::integer - 1)) AS bucket FROM n),"
 	       " u AS (SELECT r.request_id, r.subject, r.model_version = $3 AS canary, NULL::boolean AS clicked"
-	       " FROM reco.answer r, n WHERE r.ts >= to_timestamp($1::bigint / 1000.0) AND r.subject IS NOT NULL"
-	       " AND (hashtext(r.subject) & 2147483647) % n.parts = 0"
+	       " FROM reco.answer r WHERE r.ts >= to_timestamp($1::bigint / 1000.0) AND r.subject IS NOT NULL"
+	       " AND (hashtext(r.subject) & 1023) = ANY ((SELECT b.bucket FROM b)::integer[])"
 	       " AND (r.variant, r.model_version) IN (('main', $2), ('canary', $3))"
 	       " AND r.type IN ('related', 'bought_together', 'also_viewed', 'personal')"
-	       " UNION ALL SELECT e.request_id, NULL, NULL, e.kind = 2 FROM reco.event e, n"
+	       " UNION ALL SELECT e.request_id, NULL, NULL, e.kind = 2 FROM reco.event e"
 	       " WHERE e.ts >= to_timestamp($1::bigint / 1000.0) - interval '1 hour' AND e.request_id IS NOT NULL"
 	       " AND e.kind IN (2, 3) AND e.source = 1"
-	       " AND (hashtext(coalesce(e.user_id, e.session_id)) & 2147483647) % n.parts = 0),"
+	       " AND (hashtext(coalesce(e.user_id, e.session_id)) & 1023) = ANY ((SELECT b.bucket FROM b)::integer[])),"
 	       " g AS (SELECT max(u.subject) AS subject, bool_or(u.canary) AS canary, bool_or(u.clicked) AS clicked FROM u"
 	       " GROUP BY u.request_id HAVING max(u.subject) IS NOT NULL AND bool_or(u.clicked) IS NOT NULL),"
 	       " s AS (SELECT g.canary, g.subject, bool_or(g.clicked) AS clicked FROM g GROUP BY 1, 2)"
@@ -144,11 +147,11 @@ static const struct pg_stmt canary_counts = {
 };
 
 enum err_code reco_db_canary_counts(struct pg *pg, struct arena *a, int64_t since, const char *main_version,
-				    const char *canary_version, struct canary_counts *counts_r, struct err *e)
+				    const char *canary_version, int32_t answers, struct canary_counts *counts_r, struct err *e)
 {
 	struct canary_counts *row = NULL;
 
-	if (pg_one(pg, &canary_counts, PG_ARGS(P(since), P(main_version), P(canary_version), P((int32_t)CANARY_ANSWERS)),
+	if (pg_one(pg, &canary_counts, PG_ARGS(P(since), P(main_version), P(canary_version), P(answers)),
 		   a, &row, e))
 		return e->code;
 	*counts_r = *row;

@@ -22,13 +22,15 @@ MUST_CHECK enum err_code reco_db_report(struct pg *, struct arena *, int32_t day
 
 /*
  * Of the visitors who are told apart and saw since an instant something that a model of the two chose: how many, and how
- * many of them clicked it.
+ * many of them clicked it. Of a part of the visitors when there are more than about so many answers; what is read is bounded
+ * by that, and by a hundredth of all.
  */
 struct canary_counts {
 	int64_t shown, clicked, main_shown, main_clicked;
 };
 MUST_CHECK enum err_code reco_db_canary_counts(struct pg *, struct arena *, int64_t since, const char *main_version,
-					       const char *canary_version, struct canary_counts *counts_r, struct err *);
+					       const char *canary_version, int32_t answers, struct canary_counts *counts_r,
+					       struct err *);
 
 extern const struct pg_stmt *const reco_db_serve_stmts[];
 

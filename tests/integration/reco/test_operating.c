@@ -7,11 +7,15 @@
 #include "services/reco/canary.h"
 #include "services/reco/files.h"
 #include "services/reco/reco_db_model.h"
+#include "services/reco/reco_db_serve.h"
 
 static char main_model[64];
 
 #define TRAINING(id, column) pg_fixture_text(w.fx, "SELECT " column "::text FROM reco.training WHERE id = '%s'", id)
 #define MAIN() pg_fixture_text(w.fx, "SELECT model_id FROM reco.deployment WHERE variant = 'main'")
+#define VERSION(variant_)                                                                                          \
+	pg_fixture_text(w.fx, "SELECT m.version FROM reco.deployment d JOIN reco.model m ON m.id = d.model_id"          \
+			      " WHERE d.variant = '%s'", variant_)
 #define CANARIES() COUNT("reco.deployment WHERE variant = 'canary'")
 
 static const char *queue(const char *params, enum err_code wanted)
@@ -145,8 +149,7 @@ static void look(void)
 /* Visitors who were shown something of a variant, the first of them clicking; each many times, which counts once. */
 static void visitors(const char *variant, int shown, int clicked)
 {
-	const char *version = pg_fixture_text(w.fx, "SELECT m.version FROM reco.deployment d JOIN reco.model m ON m.id = d.model_id"
-						    " WHERE d.variant = '%s'", variant);
+	const char *version = VERSION(variant);
 	static int batch;
 
 	batch++;
@@ -252,6 +255,37 @@ static void test_canary_withdrawn(void **state)
 	assert_string_equal(STATE(bad), "retired");
 }
 
+/* Of very many answers the same part of the visitors of both is read, and the shares stay what they are. */
+static void test_canary_of_many(void **state)
+{
+	struct canary_counts all, part;
+	struct pg *pg = NULL;
+	int64_t since;
+
+	(void)state;
+	(void)train_routine();
+	assert_int_equal(CANARIES(), 1);
+	tick();
+	since = wall_ms();
+	visitors("main", 6000, 1200);
+	visitors("canary", 3000, 300);
+	MUST(pg_borrow(w.svc.pool, mono_ms() + 10000, &pg, &why_));
+	MUST(reco_db_canary_counts(pg, w.a, since, VERSION("main"), VERSION("canary"), 100000, &all, &why_));
+	MUST(reco_db_canary_counts(pg, w.a, since, VERSION("main"), VERSION("canary"), 5000, &part, &why_));
+	pg_return(pg);
+	assert_int_equal(all.shown, 3000);
+	assert_int_equal(all.clicked, 300);
+	assert_int_equal(all.main_shown, 6000);
+	assert_int_equal(all.main_clicked, 1200);
+	/* 9000 visitors of three answers each; how many there are is guessed from about seventy of them. */
+	assert_in_range(part.main_shown, 400, 3000);
+	assert_in_range(part.shown, 200, 1500);
+	assert_in_range(part.main_clicked * 100 / part.main_shown, 14, 26);
+	assert_in_range(part.clicked * 100 / part.shown, 5, 15);
+	(void)decide("RollbackModel", NULL, OK, NULL);
+	tick();
+}
+
 /* What cannot be counted when its time is over is believed to be as good as the gate said: nothing waits for ever. */
 static void test_canary_not_counted(void **state)
 {
@@ -336,7 +370,8 @@ int main(int argc, char **argv)
 		cmocka_unit_test(test_stopped_and_taken_up), cmocka_unit_test(test_cancelled),
 		cmocka_unit_test(test_outside),		     cmocka_unit_test(test_other_parameters), cmocka_unit_test(test_lost),
 		cmocka_unit_test(test_canary_takes_over),
-		cmocka_unit_test(test_canary_withdrawn),     cmocka_unit_test(test_canary_not_counted),
+		cmocka_unit_test(test_canary_withdrawn),     cmocka_unit_test(test_canary_of_many),
+		cmocka_unit_test(test_canary_not_counted),
 		cmocka_unit_test(test_files),
 	};
 
