@@ -1,7 +1,7 @@
 /*
- * A word of half the catalogue has too many matches to look at, and a thousand of them are wanted. Where the index would
- * have to walk over many places, and a smaller tier of it is expected to have enough that match, that is sought first, and
- * the next larger one when it was not enough after all.
+ * A word of half the catalogue has too many matches to look at, and a thousand of them are wanted. A smaller tier of the
+ * index is sought first where it should have as many as are taken of a tier, or, where the index would have to walk over
+ * many places, enough for a few pages; and the next larger one when it was not enough after all.
  *
  * All but one of the words are found at nearly the same places as all of them. Where few products should have all, both
  * are sought at once and told apart by the cards.
@@ -86,15 +86,17 @@ static int64_t places(const struct query *q, int stage)
 	return sum;
 }
 
-/* The largest tier that is cheap to walk, or a larger one where that should have too little. */
+/* Of the tiers that should have enough, the smallest that has plenty, or else the largest that is cheap to walk. */
 static enum tier first_tier(const struct pg_stage *s, int stage)
 {
 	double n = engine_pg_expected(s->q, stage, s->docs);
 	int64_t walk = places(s->q, stage) * (stage > 1 ? RELAXED_COST : 1);
 
-	if (s->f->sort != SORT_RELEVANCE || s->docs < TIERS_FROM || walk <= PLACES_CHEAP || n < EXPECTED * TIER_GOOD_SHARE)
+	if (s->f->sort != SORT_RELEVANCE || s->docs < TIERS_FROM)
 		return TIER_ALL;
-	return walk > PLACES_CHEAP * TIER_GOOD_SHARE && n >= EXPECTED * TIER_TOP_SHARE ? TIER_TOP : TIER_GOOD;
+	if (n >= OF_A_TIER * TIER_TOP_SHARE || (walk > PLACES_CHEAP * TIER_GOOD_SHARE && n >= EXPECTED * TIER_TOP_SHARE))
+		return TIER_TOP;
+	return n >= OF_A_TIER * TIER_GOOD_SHARE || (walk > PLACES_CHEAP && n >= EXPECTED * TIER_GOOD_SHARE) ? TIER_GOOD : TIER_ALL;
 }
 
 static bool both_at_once(const struct pg_stage *s)
