@@ -36,7 +36,6 @@ struct lane {
 	struct lane *next;
 	const char *variant_id; /* the first leader's; replaced when leadership passes on */
 	struct waiter *head, **tail;
-	int n;
 };
 
 struct reserve_queue {
