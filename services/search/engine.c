@@ -24,8 +24,7 @@ static bool first_time(struct id_set *s, const char *id)
 	}
 }
 
-/* Rows of a stage, each once: stages overlap, and slices of an index that changes meanwhile. */
-static void add(struct arena *a, struct found *to, const struct candidate *rows, size_t n)
+void engine_add(struct arena *a, struct found *to, const struct candidate *rows, size_t n)
 {
 	struct candidate *v = arena_array(a, to->n + n + 1, sizeof(*v));
 	struct id_set seen = { .n_slots = 256 };
@@ -59,7 +58,7 @@ enum err_code engine_stages(struct arena *a, const struct query *q, const struct
 			return e->code;
 		found.relaxed |= stage > 1 && found.n == 0 && n > 0;
 		found.capped |= n == CANDIDATES_MAX;
-		add(a, &found, rows, n);
+		engine_add(a, &found, rows, n);
 		if (stage == 1)
 			found.n_strict = found.n;
 	}

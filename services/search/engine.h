@@ -25,6 +25,16 @@ struct filters {
 	size_t n_attrs;
 	enum sort sort;
 	bool facets, attr_facets; /* candidates carry what is counted beside them; the attributes too */
+	bool near; /* for facets: those that miss one filter are wanted, too; SORT_RELEVANCE only */
+};
+/* A filter that a candidate misses. */
+enum miss {
+	MISS_CATEGORY = 1,
+	MISS_VENDOR = 2,
+	MISS_BRAND = 4,
+	MISS_PRICE = 8,
+	MISS_STOCK = 16,
+	MISS_RATING = 32,
 };
 struct found {
 	struct candidate *v;
@@ -32,10 +42,14 @@ struct found {
 	size_t n_strict; /* the first of v: have all words */
 	bool capped;  /* there are more than these */
 	bool relaxed; /* nothing has all words */
+	struct candidate *near; /* what misses one filter and no more, where the filters asked for it */
+	size_t n_near;
 };
 
 /* What an engine finds at a stage; at most CANDIDATES_MAX. */
 typedef enum err_code engine_stage_fn(void *arg, int stage, struct candidate **rows_r, size_t *n_r, struct err *);
+/* Puts rows to v and n of found, each once: stages overlap, and slices of an index that changes meanwhile. */
+void engine_add(struct arena *, struct found *, const struct candidate *rows, size_t n);
 /* Candidates of all stages that were needed, each once. wanted: enough results to go no further. */
 MUST_CHECK enum err_code engine_stages(struct arena *, const struct query *, const struct filters *, size_t wanted,
 				       engine_stage_fn *, void *arg, struct found *found_r, struct err *);

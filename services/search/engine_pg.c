@@ -28,6 +28,8 @@ struct pg_stage {
 	bool cut; /* a tier was enough */
 	struct candidate *ahead; /* what the next stage would find and this one did not; NULL: it was not sought */
 	size_t n_ahead;
+	struct found near; /* what misses one filter */
+	size_t n_strict;
 };
 
 /* The share of products that satisfy a unit, at most. */
@@ -105,6 +107,51 @@ static bool both_at_once(const struct pg_stage *s)
 	       first_tier(s, 2) == TIER_ALL;
 }
 
+/* Rows that miss a filter go to near. How many are left. */
+static size_t part(struct pg_stage *s, struct candidate *rows, size_t n)
+{
+	const struct dict_totals none = { 0 };
+	const struct ranker *ranker = rank_start(s->a, s->q, &none);
+	struct candidate *near = arena_array(s->a, n + 1, sizeof(*near));
+	size_t k = 0, n_near = 0;
+
+	for (size_t i = 0; i < n; i++) {
+		if (!rows[i].missed) {
+			rows[k++] = rows[i];
+			continue;
+		}
+		near[n_near] = rows[i];
+		near[n_near++].has_all = rank_has_all(ranker, &rows[i]);
+	}
+	engine_add(s->a, &s->near, near, n_near);
+	return k;
+}
+
+/* With those that miss a filter among them, twice as many are read; when they took the place of others, once more without. */
+static enum err_code candidates(struct pg_stage *s, const char *tsquery, enum tier t, struct candidate **rows_r, size_t *n_r,
+				struct err *e)
+{
+	int32_t most = t == TIER_ALL ? CANDIDATES_MAX : OF_A_TIER;
+	struct filters f = *s->f;
+	size_t n = 0;
+
+	f.near = f.near && s->n_strict == 0;
+	if (search_db_candidates(s->pg, s->a, s->q->lang, tsquery, &f, t, f.near ? most * 2 : most, rows_r, &n, e))
+		return e->code;
+	if (f.near) {
+		bool full = n == (size_t)most * 2;
+
+		n = part(s, *rows_r, n);
+		f.near = false;
+		if (full && n < (size_t)most &&
+		    search_db_candidates(s->pg, s->a, s->q->lang, tsquery, &f, t, most, rows_r, &n, e))
+			return e->code;
+		n = n < (size_t)most ? n : (size_t)most;
+	}
+	*n_r = n;
+	return OK;
+}
+
 /* False where there may be more of them, so that the first stage must be asked by itself. */
 static enum err_code fetch_both(struct pg_stage *s, struct candidate **rows_r, size_t *n_r, bool *done_r, struct err *e)
 {
@@ -113,7 +160,7 @@ static enum err_code fetch_both(struct pg_stage *s, struct candidate **rows_r, s
 	struct candidate *rows = NULL, *all;
 	size_t n = 0, k = 0;
 
-	if (search_db_candidates(s->pg, s->a, s->q->lang, query_stage(s->a, s->q, 2), s->f, TIER_ALL, CANDIDATES_MAX, &rows, &n, e))
+	if (candidates(s, query_stage(s->a, s->q, 2), TIER_ALL, &rows, &n, e))
 		return e->code;
 	s->ahead = rows ? rows : arena_array(s->a, 1, sizeof(*rows));
 	s->n_ahead = n;
@@ -133,9 +180,8 @@ static enum err_code fetch_both(struct pg_stage *s, struct candidate **rows_r, s
 	return OK;
 }
 
-static enum err_code fetch(void *arg, int stage, struct candidate **rows_r, size_t *n_r, struct err *e)
+static enum err_code sought(struct pg_stage *s, int stage, struct candidate **rows_r, size_t *n_r, struct err *e)
 {
-	struct pg_stage *s = arg;
 	const char *tsquery = query_stage(s->a, s->q, stage);
 	enum tier t = first_tier(s, stage);
 	bool done = false;
@@ -150,13 +196,22 @@ static enum err_code fetch(void *arg, int stage, struct candidate **rows_r, size
 		*n_r = s->n_ahead;
 		return OK;
 	}
-
 	for (; t <= TIER_ALL && n < ENOUGH; t++)
-		if (search_db_candidates(s->pg, s->a, s->q->lang, tsquery, s->f, t, t == TIER_ALL ? CANDIDATES_MAX : OF_A_TIER,
-					 rows_r, &n, e))
+		if (candidates(s, tsquery, t, rows_r, &n, e))
 			return e->code;
 	s->cut |= t <= TIER_ALL;
 	*n_r = n;
+	return OK;
+}
+
+static enum err_code fetch(void *arg, int stage, struct candidate **rows_r, size_t *n_r, struct err *e)
+{
+	struct pg_stage *s = arg;
+
+	if (sought(s, stage, rows_r, n_r, e))
+		return e->code;
+	if (stage == 1)
+		s->n_strict = *n_r;
 	return OK;
 }
 
@@ -168,5 +223,7 @@ enum err_code engine_pg_find(struct pg *pg, struct arena *a, const struct query 
 	if (engine_stages(a, q, f, wanted, fetch, &s, found_r, e))
 		return e->code;
 	found_r->capped |= s.cut;
+	found_r->near = s.near.v;
+	found_r->n_near = s.near.n;
 	return OK;
 }

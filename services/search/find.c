@@ -230,6 +230,7 @@ static enum err_code answer(struct search *s, struct pg *pg, const struct cursor
 	same = list && kept_list(s, list, &r);
 	s->f.facets = !cur->n && !w->none;
 	s->f.attr_facets = s->f.facets && w->n_attrs;
+	s->f.near = s->f.facets && s->f.sort == SORT_RELEVANCE && find_filtered(&s->f);
 	if (!same && find_rank(s, pg, &r, e))
 		return e->code;
 	if (page(s, pg, &r, cur->n ? start_of(&r, same, cur) : 0, out, &next, e))

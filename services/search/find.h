@@ -23,6 +23,8 @@ struct search {
 
 /* Checks and fills everything of s but ids; adds details to the call's error. */
 void find_read(struct search *s);
+/* Is anything selected that a facet of its own counts beside? */
+bool find_filtered(const struct filters *f);
 /* Names of facets asked for: which of the plain ones, and attributes. */
 struct facets_wanted {
 	bool none;

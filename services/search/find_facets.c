@@ -142,14 +142,57 @@ static bool without(struct search *s, const char *facet, struct filters *f_r)
 	return some;
 }
 
+bool find_filtered(const struct filters *f)
+{
+	return f->category_id || f->n_vendors || f->n_brands || f->has_price_min || f->has_price_max || f->in_stock || f->rating_min;
+}
+
+static int32_t miss_of(const char *facet)
+{
+	static const struct {
+		const char *facet;
+		enum miss bit;
+	} bits[] = { { "category", MISS_CATEGORY }, { "vendor", MISS_VENDOR }, { "brand", MISS_BRAND },
+		     { "price", MISS_PRICE },	    { "availability", MISS_STOCK }, { "rating", MISS_RATING } };
+
+	for (size_t i = 0; i < ARRAY_LEN(bits); i++)
+		if (strcmp(bits[i].facet, facet) == 0)
+			return bits[i].bit;
+	return 0;
+}
+
+/* What would be found without the selection of one facet: the matches, and what missed nothing but that. */
+static void add_near(struct search *s, int32_t missed, struct found *to)
+{
+	const struct found *f = &s->found;
+	struct candidate *v = arena_array(s->c->arena, f->n + f->n_near + 1, sizeof(*v));
+	bool strict = f->n_strict > 0;
+	size_t n = 0;
+
+	for (size_t i = 0; i < f->n_near && !strict; i++)
+		strict = f->near[i].missed == missed && f->near[i].has_all;
+	for (size_t i = 0; i < (strict ? f->n_strict : f->n); i++)
+		v[n++] = f->v[i];
+	for (size_t i = 0; i < f->n_near; i++)
+		if (f->near[i].missed == missed && (f->near[i].has_all || !strict))
+			v[n++] = f->near[i];
+	*to = (struct found){ .v = v, .n = n, .n_strict = n };
+}
+
 static enum err_code count_one(struct search *s, struct pg *pg, const char *facet, struct facet_counts *to, struct err *e)
 {
 	int64_t docs = dict_totals(s->svc->dict).docs;
+	bool near = s->found_by_pg && s->f.near && miss_of(facet);
 	struct found others = s->found;
 	struct filters f;
 
-	if ((without(s, facet, &f) || !s->found_by_pg) && engine_pg_find(pg, s->c->arena, &s->q, &f, docs, 1, &others, e))
-		return e->code;
+	if (without(s, facet, &f) && near) {
+		add_near(s, miss_of(facet), &others);
+	} else if (without(s, facet, &f) || !s->found_by_pg) {
+		f.near = false;
+		if (engine_pg_find(pg, s->c->arena, &s->q, &f, docs, 1, &others, e))
+			return e->code;
+	}
 	facet_count(s->c->arena, facet, others.v, others.relaxed ? others.n : others.n_strict, to);
 	return OK;
 }

@@ -13,6 +13,8 @@ struct candidate {
 	int32_t rating_x100, rating_count, sold_30d;
 	/* For facets, where the engine counts none itself and they were asked for; lists divided by U+001F. */
 	const char *brand, *vendor_id, *categories, *attrs;
+	int32_t missed; /* enum miss; 0: it passes all filters */
+	bool has_all;	/* words; only told of those that miss a filter */
 };
 
 /* A query made ready to score many candidates; totals and the query must outlive it. */

@@ -13,6 +13,14 @@
 	"($11::text[] IS NULL OR NOT EXISTS (SELECT 1 FROM unnest($11::text[]) AS g"               \
 	" WHERE NOT d.attrs && string_to_array(g, chr(31))))"
 #define THE_SLOT "d.slot = (SELECT s.slot FROM search.state s WHERE s.one) AND d.lang = $1"
+#define FLAG(bit, condition) bit " * ((" condition ") IS NOT TRUE)::integer"
+/* The bits of enum miss. */
+#define MISSED                                                                                     \
+	FLAG("1", F_CATEGORY) " + " FLAG("2", F_VENDOR) " + " FLAG("4", F_BRAND) " + " FLAG("8", F_PRICE) " + " FLAG("16", F_STOCK) \
+	" + " FLAG("32", F_RATING)
+#define WHERE_NEAR                                                                                 \
+	" FROM search.doc d CROSS JOIN LATERAL (SELECT " MISSED " AS missed) m WHERE " THE_SLOT                   \
+	" AND d.tsv @@ $2::tsquery AND m.missed & (m.missed - 1) = 0 AND " F_ATTRS
 #define WHERE_ALL                                                                                  \
 	" FROM search.doc d WHERE " THE_SLOT " AND d.tsv @@ $2::tsquery AND " F_CATEGORY " AND " F_VENDOR " AND " F_BRAND \
 	" AND " F_PRICE " AND " F_STOCK " AND " F_RATING " AND " F_ATTRS
@@ -26,6 +34,8 @@ static const struct pg_col candidate_cols[] = {
 	PG_COL(candidate, price),	 PG_COL(candidate, brand),    PG_COL(candidate, vendor_id),
 	PG_COL(candidate, categories),	 PG_COL(candidate, attrs),
 #define FOR_FACETS 16
+	PG_COL(candidate, missed),
+#define FOR_NEAR 17
 };
 #define CANDIDATE_ROW(columns) .col = candidate_cols, .ncol = (columns), .row_size = sizeof(struct candidate)
 #define RANKING_COLUMNS(card, tsv)                                                                 \
@@ -37,21 +47,24 @@ static const struct pg_col candidate_cols[] = {
 	" CASE WHEN $13::boolean THEN array_to_string(d.attrs, chr(31)) END AS attrs"
 
 /* Rows of an index from before cards have none until the rebuild is through. */
-#define CANDIDATES(word, columns, n_columns, condition)                                            \
+#define CANDIDATES(word, columns, n_columns, where, condition)                                     \
 	{                                                                                          \
 		.name = "candidates_" word,                                                        \
-		.sql = "SELECT " RANKING_COLUMNS("d.card", "CASE WHEN d.card = '' THEN d.tsv::text END") columns WHERE_ALL \
+		.sql = "SELECT " RANKING_COLUMNS("d.card", "CASE WHEN d.card = '' THEN d.tsv::text END") columns where \
 		       condition " LIMIT $12::integer",                                            \
 		CANDIDATE_ROW(n_columns),                                                          \
 	}
 #define TOP  " AND d.tier = 0"
 #define GOOD " AND d.tier <= 1"
-static const struct pg_stmt top = CANDIDATES("top", "", FOR_RANKING, TOP);
-static const struct pg_stmt good = CANDIDATES("good", "", FOR_RANKING, GOOD);
-static const struct pg_stmt all = CANDIDATES("all", "", FOR_RANKING, "");
-static const struct pg_stmt top_facets = CANDIDATES("top_facets", FACET_COLUMNS, FOR_FACETS, TOP);
-static const struct pg_stmt good_facets = CANDIDATES("good_facets", FACET_COLUMNS, FOR_FACETS, GOOD);
-static const struct pg_stmt all_facets = CANDIDATES("all_facets", FACET_COLUMNS, FOR_FACETS, "");
+static const struct pg_stmt top = CANDIDATES("top", "", FOR_RANKING, WHERE_ALL, TOP);
+static const struct pg_stmt good = CANDIDATES("good", "", FOR_RANKING, WHERE_ALL, GOOD);
+static const struct pg_stmt all = CANDIDATES("all", "", FOR_RANKING, WHERE_ALL, "");
+static const struct pg_stmt top_facets = CANDIDATES("top_facets", FACET_COLUMNS, FOR_FACETS, WHERE_ALL, TOP);
+static const struct pg_stmt good_facets = CANDIDATES("good_facets", FACET_COLUMNS, FOR_FACETS, WHERE_ALL, GOOD);
+static const struct pg_stmt all_facets = CANDIDATES("all_facets", FACET_COLUMNS, FOR_FACETS, WHERE_ALL, "");
+static const struct pg_stmt top_near = CANDIDATES("top_near", FACET_COLUMNS ", m.missed", FOR_NEAR, WHERE_NEAR, TOP);
+static const struct pg_stmt good_near = CANDIDATES("good_near", FACET_COLUMNS ", m.missed", FOR_NEAR, WHERE_NEAR, GOOD);
+static const struct pg_stmt all_near = CANDIDATES("all_near", FACET_COLUMNS ", m.missed", FOR_NEAR, WHERE_NEAR, "");
 #define SORTED(word, order)                                                                        \
 	{                                                                                          \
 		.name = "candidates_" word,                                                        \
@@ -78,8 +91,10 @@ enum err_code search_db_candidates(struct pg *pg, struct arena *a, const char *l
 				   size_t *n_r, struct err *e)
 {
 	static const struct pg_stmt *const by_sort[] = { NULL, &by_price, &by_price_down, &by_newest, &by_rating, &by_best };
-	static const struct pg_stmt *const by_tier[2][3] = { { &top, &good, &all }, { &top_facets, &good_facets, &all_facets } };
-	const struct pg_stmt *s = f->sort == SORT_RELEVANCE ? by_tier[f->facets][tier] : by_sort[f->sort];
+	static const struct pg_stmt *const by_tier[3][3] = { { &top, &good, &all },
+							      { &top_facets, &good_facets, &all_facets },
+							      { &top_near, &good_near, &all_near } };
+	const struct pg_stmt *s = f->sort == SORT_RELEVANCE ? by_tier[f->near ? 2 : f->facets][tier] : by_sort[f->sort];
 
 	if (s->ncol == FOR_RANKING)
 		return pg_rows(pg, s, PG_ARGS(P(lang), P(tsquery), FILTER_ARGS, P(limit)), a, rows_r, n_r, e);
@@ -195,6 +210,7 @@ enum err_code search_db_totals(struct pg *pg, struct arena *a, int32_t slot, con
 }
 
 const struct pg_stmt *const search_db_query_stmts[] = {
-	&top, &good, &all, &top_facets, &good_facets, &all_facets, &by_price, &by_price_down, &by_newest, &by_rating, &by_best,
+	&top, &good, &all, &top_facets, &good_facets, &all_facets, &top_near, &good_near,
+	&all_near, &by_price, &by_price_down, &by_newest, &by_rating, &by_best,
 	&hits,	     &category_id, &vendor_id,	&words,	    &totals,	NULL,
 };

@@ -9,7 +9,10 @@ enum tier { TIER_TOP, TIER_GOOD, TIER_ALL };
 #define TIER_TOP_SHARE	64
 #define TIER_GOOD_SHARE 8
 
-/* Products that match a tsquery and the filters: any of the tier, or for a sort other than relevance the first of all. */
+/*
+ * Products that match a tsquery and the filters (with near, or miss one): any of the tier, or for a sort other than relevance
+ * the first of all.
+ */
 MUST_CHECK enum err_code search_db_candidates(struct pg *, struct arena *, const char *lang, const char *tsquery,
 					      const struct filters *, enum tier, int32_t limit, struct candidate **rows_r,
 					      size_t *n_r, struct err *);

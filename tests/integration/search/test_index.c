@@ -173,8 +173,10 @@ static void test_tiers(void **state)
 	for (size_t i = 0; i < r->n_facets; i++)
 		if (strcmp(r->facets[i]->name, "brand") == 0)
 			assert_string_equal(r->facets[i]->values[0]->value, "Toplight"); /* without its own selection */
-	dict_put(w.svc.dict, "sleeve", "sleev", 50000); /* enough to expect in the second tier, not in the first */
+	dict_put(w.svc.dict, "sleeve", "sleev", 30000); /* plenty to expect in the second tier, not in the first */
 	assert_int_equal(find("sleeve")->total, 290);
+	dict_put(w.svc.dict, "sleeve", "sleev", 3000); /* few enough to look at all */
+	assert_int_equal(find("sleeve")->total, 321);
 	dict_put(w.svc.dict, "sleeve", "sleev", 1);
 	dict_set_totals(w.svc.dict, &before);
 	pg_fixture_sql(w.fx, "DELETE FROM search.doc WHERE brand IN ('Toplight', 'Goodman', 'Lastname')");
