@@ -6,10 +6,10 @@
 
 #include "common/check.h"
 #include "common/id.h"
+#include "common/s3_presign.h"
 #include "common/timeutil.h"
 #include "services/catalog/catalog.h"
 #include "services/catalog/product_view.h"
-#include "services/catalog/s3_presign.h"
 
 RPC_HANDLER(catalog_create_upload, Catalog__V1__CreateUploadRequest, Catalog__V1__Upload)
 

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "services/reco/artefact.h"
+#include "services/reco/shelf.h"
 
 enum err_code deploy_now(struct pg *pg, struct arena *a, bool lock, struct deployed *r, struct err *e)
 {
@@ -24,6 +25,9 @@ enum err_code deploy_readable(const struct reco_svc *svc, struct arena *a, const
 
 	if (m->pruned)
 		return err_set(e, E_CONFLICT, "reco.model_gone", "%s", m->path);
+	/* Within a transaction it is fetched already, or it is not there. */
+	if (!pg_in_tx() && shelf_fetch(svc->shelf, a, m->path, m->sha256, e))
+		return e->code;
 	if (artefact_open(arena_printf(a, "%s/%s", svc->conf->model_dir, m->path), &f, e))
 		return e->code;
 	same = strcmp(f->sha256, m->sha256) == 0;

@@ -12,6 +12,7 @@
 #include "common/timeutil.h"
 #include "services/reco/job_train.h"
 #include "services/reco/reco_db_model.h"
+#include "services/reco/shelf.h"
 #include "services/reco/stage.h"
 
 #define LEFT_MS 86400000LL
@@ -115,8 +116,10 @@ enum err_code job_files(void *arg, struct arena *a, struct err *e)
 
 	if (sweep_folders(svc, a, e) || pg_tx(svc->pool, mono_ms() + TX_MS, &nobody, prune_tx, &t, e))
 		return e->code;
-	for (size_t i = 0; i < t.n; i++)
+	for (size_t i = 0; i < t.n; i++) {
 		removed(svc, a, t.rows[i].path);
+		shelf_drop(svc->shelf, a, t.rows[i].path);
+	}
 	n_names = old_names(svc, a, names);
 	if (n_names == 0)
 		return OK;

@@ -19,6 +19,7 @@
 #include "services/reco/deploy.h"
 #include "services/reco/gate.h"
 #include "services/reco/params.h"
+#include "services/reco/shelf.h"
 #include "services/reco/train.h"
 
 #define DAY_MS 86400000LL
@@ -201,6 +202,8 @@ static enum err_code read_deployed(struct work *w, struct err *e)
 	if (code)
 		return code;
 	w->main = now.main;
+	if (w->main && shelf_fetch(w->svc->shelf, w->a, w->main->path, w->main->sha256, &ignored))
+		err_clear(&ignored);
 	/* A file that is gone or damaged is not compared with; serving tells of it. */
 	if (w->main && artefact_open(arena_printf(w->a, "%s/%s", w->svc->conf->model_dir, w->main->path), &w->deployed, &ignored))
 		w->deployed = NULL;
@@ -293,7 +296,7 @@ static enum err_code make(struct work *w, struct err *e)
 	if (artefact_open(arena_printf(w->a, "%s/%s", w->svc->conf->model_dir, m->path), &check, e))
 		return e->code;
 	artefact_close(check);
-	return OK;
+	return shelf_put(w->svc->shelf, w->a, m->path, e);
 }
 
 /* ---- the verdict ---- */
@@ -383,8 +386,10 @@ static enum err_code run(struct work *w, struct err *e)
 /* A file that no model has, as the database has said, and what was finished on the way to it. */
 static void clean_up(struct work *w, bool file)
 {
-	if (file && w->model.path)
+	if (file && w->model.path) {
 		(void)unlink(arena_printf(w->a, "%s/%s", w->svc->conf->model_dir, w->model.path));
+		shelf_drop(w->svc->shelf, w->a, w->model.path);
+	}
 	stages_remove(train_folder(w->svc, w->a, w->t->id));
 }
 

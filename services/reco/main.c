@@ -9,6 +9,7 @@
 #include "services/reco/job_train.h"
 #include "services/reco/reco.h"
 #include "services/reco/serve.h"
+#include "services/reco/shelf.h"
 #include "services/reco/visitors.h"
 
 extern const struct migration reco_migrations[];
@@ -36,7 +37,12 @@ static const struct conf_key reco_keys[] = {
 	CONF_ENUM(reco_conf, consent, "RECO_CONSENT", "opt_out", "opt_out|opt_in", 0,
 		  "opt_in: nobody signed in has a profile before agreeing to personalisation"),
 	CONF(reco_conf, model_dir, "RECO_MODEL_DIR", "/var/lib/souk/models", 1, 500, CONF_REQUIRED,
-	     "folder of the trained models, shared by all replicas"),
+	     "folder of the trained models, shared by all replicas unless RECO_STORE_URL is set"),
+	CONF(reco_conf, store_url, "RECO_STORE_URL", "", 0, 300, 0,
+	     "bucket of an S3 store that models are put into and fetched from, https://bucket.s3.region.amazonaws.com; empty: none"),
+	CONF(reco_conf, store_region, "RECO_STORE_REGION", "us-east-1", 1, 60, 0, "the store's region, for signatures"),
+	CONF(reco_conf, store_access_key, "RECO_STORE_ACCESS_KEY", "", 0, 200, CONF_SECRET, "who may read and write the bucket"),
+	CONF(reco_conf, store_secret_key, "RECO_STORE_SECRET_KEY", "", 0, 200, CONF_SECRET, "the key to sign with"),
 	CONF(reco_conf, keep_months, "RECO_KEEP_MONTHS", "25", 0, 600, 0, "how long events are kept, months; 0: for ever"),
 	CONF(reco_conf, visitor_events, "RECO_VISITOR_EVENTS", "1000", 1, 1000000, 0,
 	     "views, clicks and additions to the cart of one visitor in an hour (impressions: ten times as many); more are"
@@ -95,6 +101,8 @@ static int serve(const struct reco_conf *conf)
 	svc.visitors = visitors_new();
 	svc.serve = serve_new();
 	svc.hot = hot_new();
+	if (shelf_open(conf, &svc.shelf, &e))
+		return daemon_fail(&e);
 	if (cache_open(conf->d.redis_url, 4, 200, &svc.cache, &e) || open_peers(conf, base.keys, &peers, &e))
 		return daemon_fail(&e);
 	svc.catalog = peers.catalog;
@@ -123,6 +131,7 @@ static int serve(const struct reco_conf *conf)
 	service_close(&base);
 	visitors_free(svc.visitors);
 	hot_free(svc.hot);
+	shelf_close(svc.shelf);
 	serve_free(svc.serve);
 	return daemon_end();
 }
@@ -158,7 +167,7 @@ static int train(const struct reco_conf *conf)
 	struct trainer t = { .svc = &svc };
 	pthread_t worker;
 
-	if (pg_pool_open(&pg, reco_stmts, &svc.pool, &t.err))
+	if (shelf_open(conf, &svc.shelf, &t.err) || pg_pool_open(&pg, reco_stmts, &svc.pool, &t.err))
 		return daemon_fail(&t.err);
 	if (pthread_create(&worker, NULL, work, &t) != 0)
 		abort();
@@ -167,6 +176,7 @@ static int train(const struct reco_conf *conf)
 	atomic_store(&t.stop, true);
 	pthread_join(worker, NULL);
 	pg_pool_close(svc.pool);
+	shelf_close(svc.shelf);
 	return t.code ? daemon_fail(&t.err) : daemon_end();
 }
 

@@ -9,6 +9,7 @@
 #include "services/reco/deploy.h"
 #include "services/reco/reco.h"
 #include "services/reco/reco_db_model.h"
+#include "services/reco/shelf.h"
 
 #define PERM "admin.catalog"
 
@@ -286,13 +287,39 @@ static enum err_code reco_reject_model(struct call *c, const Reco__V1__DecideMod
 	return decide(c, reject_tx, in->model_id ? in->model_id : "", in->why, 100, out);
 }
 
+/*
+ * A file that another replica has made is fetched before the transaction that deploys it. What fails here is met again there,
+ * where it is told.
+ */
+static void at_hand(struct call *c, const char *model_id)
+{
+	const struct reco_svc *svc = c->svc;
+	struct model_row *m = NULL;
+	struct deployed now = { 0 };
+	struct err e = { 0 };
+	bool found = false;
+	struct pg *pg;
+
+	if (!svc->shelf || call_perm(c, PERM) || pg_borrow(svc->pool, c->deadline_ms, &pg, &e))
+		return;
+	if (!model_id && deploy_now(pg, c->arena, false, &now, &e) == OK && now.main)
+		model_id = now.main->previous_id;
+	if (model_id && !e.code && reco_db_model(pg, c->arena, model_id, false, &m, &found, &e))
+		found = false;
+	pg_return(pg);
+	if (found && !m->pruned && shelf_fetch(svc->shelf, c->arena, m->path, m->sha256, &e))
+		err_clear(&e);
+}
+
 static enum err_code reco_deploy_model(struct call *c, const Reco__V1__DeployModelRequest *in, Reco__V1__Model *out)
 {
+	at_hand(c, in->model_id);
 	return decide(c, deploy_tx, in->model_id ? in->model_id : "", in->why, in->has_share_percent ? in->share_percent : 100,
 		      out);
 }
 
 static enum err_code reco_rollback_model(struct call *c, const Reco__V1__RollbackModelRequest *in, Reco__V1__Model *out)
 {
+	at_hand(c, NULL);
 	return decide(c, rollback_tx, NULL, in->why, 100, out);
 }

@@ -13,6 +13,7 @@
 
 struct visitors;
 struct hot;
+struct shelf;
 struct serve;
 
 struct reco_conf {
@@ -24,6 +25,7 @@ struct reco_conf {
 	const char *checkout_url, *checkout_bell_url;	/* purchases */
 	const char *consent;   /* opt_out | opt_in: whether a profile needs a yes first */
 	const char *model_dir; /* where models are kept; shared by replicas */
+	const char *store_url, *store_region, *store_access_key, *store_secret_key; /* of models; URL empty: none */
 	int keep_months;       /* of events; 0: for ever */
 	int visitor_events;    /* of one visitor in an hour; more are dropped */
 	int cache_s;	       /* life of a cached answer */
@@ -41,6 +43,7 @@ struct reco_svc {
 	struct rpc_client *catalog, *inventory;
 	struct visitors *visitors; /* what each visitor sent within the hour */
 	struct hot *hot;	   /* candidates asked for most; NULL: Redis alone */
+	struct shelf *shelf;	   /* models beyond this machine; NULL: the folder is shared */
 	struct serve *serve;	   /* the models that are loaded; services/reco/serve.h */
 	pid_t trainer;		   /* the training started by job_train that runs; 0: none. The timer's own */
 };

@@ -12,12 +12,15 @@
 #include "common/timeutil.h"
 #include "services/reco/reco_db_model.h"
 #include "services/reco/reco_db_serve.h"
+#include "services/reco/shelf.h"
 
+#define AGAIN_MS 30000 /* until a store is asked again for a file that it could not give */
 #define ANSWERS_MAX 4000 /* kept for the timer; more are not recorded */
 
 struct slot {
 	struct loaded *now;
 	char failed[64]; /* the model whose file could not be read, told of already */
+	int64_t failed_at;
 };
 struct serve {
 	pthread_mutex_t lock;
@@ -91,7 +94,8 @@ static struct loaded *load(const struct reco_svc *svc, const struct deployment_r
 
 	if (!m)
 		abort();
-	if (artefact_open(arena_printf(a, "%s/%s", svc->conf->model_dir, d->path), &m->file, e)) {
+	if (shelf_fetch(svc->shelf, a, d->path, d->sha256, e) ||
+	    artefact_open(arena_printf(a, "%s/%s", svc->conf->model_dir, d->path), &m->file, e)) {
 		free(m);
 		return NULL;
 	}
@@ -115,9 +119,12 @@ static void exchange(struct reco_svc *svc, struct slot *slot, const struct deplo
 
 	if (d ? old && strcmp(old->model_id, d->model_id) == 0 : !old)
 		return;
+	if (d && svc->shelf && strcmp(slot->failed, d->model_id) == 0 && mono_ms() - slot->failed_at < AGAIN_MS)
+		return;
 	if (d) {
 		m = load(svc, d, a, &e);
 		if (!m) {
+			slot->failed_at = mono_ms();
 			if (strcmp(slot->failed, d->model_id) != 0)
 				log_msg(LVL_ERROR, "a deployed model cannot be read", LF_S("model", d->model_id),
 					LF_S("why", e.msg));

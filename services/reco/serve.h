@@ -25,7 +25,7 @@ void serve_give_back(struct loaded *); /* NULL is fine */
 /* Timer: looks whether another model is deployed, opens it, exchanges it. A file that cannot be read is told of once. */
 enum err_code job_models(void *svc, struct arena *, struct err *);
 
-/* What was answered, for the report; written by the timer, at most half a second later. */
+/* What was answered, for the report; written by the timer, at most a tenth of a second later: many at once would keep a processor from the requests. */
 struct answered {
 	const char *request_id, *type, *placement, *variant, *version, *subject; /* subject NULL: nobody */
 	bool fallback;

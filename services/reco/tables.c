@@ -33,6 +33,6 @@ const struct timer_job reco_jobs[] = {
 	{ "canary", 60000, true, job_canary },
 	{ "files", 3600000, true, job_files },
 	{ "models", 1000, false, job_models },
-	{ "answers", 500, false, job_answers },
+	{ "answers", 100, false, job_answers },
 	{ 0 },
 };

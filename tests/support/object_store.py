@@ -5,7 +5,9 @@
 
 	PUT /<bucket>/<key>?X-Amz-…      stores the body, if the presigned request is genuine, not over, and the headers it
 	                                 signed are the ones that came (AWS Signature Version 4 in the query)
-	GET, HEAD /<bucket>/<key>        the object, for everybody, with the Content-Type and Cache-Control it was stored with
+	GET, HEAD /<bucket>/<key>        the object, for everybody, with the Content-Type and Cache-Control it was stored with;
+	                                 with Range: bytes=FROM-TO that part of it
+	DELETE /<bucket>/<key>?X-Amz-…   removes it; one that is not there is 204 as well
 	GET /readyz                      200
 
 Objects are files <dir>/<bucket>/<key> with their headers in <file>.meta; written aside and moved, so never half.
@@ -89,6 +91,30 @@ class Handler(BaseHTTPRequestHandler):
             return None
         return os.path.join(self.server.folder, match.group(1), match.group(2))
 
+    def part(self, body, meta):
+        match = re.match(r"^bytes=(\d+)-(\d+)$", self.headers.get("Range", ""))
+        if not match:
+            return self.answer(200, body, meta)
+        begin, end = int(match.group(1)), min(int(match.group(2)), len(body) - 1)
+        if begin > end:
+            return self.refuse(416, "InvalidRange")
+        return self.answer(206, body[begin:end + 1], {**meta, "Content-Range": f"bytes {begin}-{end}/{len(body)}"})
+
+    def do_DELETE(self):
+        place = self.place()
+        try:
+            why = refusal("DELETE", self.path, self.headers, self.server.access, self.server.secret) if place else "InvalidURI"
+        except ValueError:
+            why = "AccessDenied"
+        if why:
+            return self.refuse(403 if place else 400, why)
+        for name in (place, place + ".meta"):
+            try:
+                os.remove(name)
+            except FileNotFoundError:
+                pass
+        return self.answer(204)
+
     def do_GET(self):
         if self.path == "/readyz":
             return self.answer(200, b"ready\n")
@@ -97,7 +123,7 @@ class Handler(BaseHTTPRequestHandler):
             with open(place + ".meta", encoding="utf-8") as f:
                 meta = json.load(f)
             with open(place, "rb") as f:
-                return self.answer(200, f.read(), meta)
+                return self.part(f.read(), meta)
         except (OSError, TypeError):
             return self.refuse(404, "NoSuchKey")
 

@@ -6,7 +6,7 @@
 #include <string.h>
 #include <cmocka.h>
 
-#include "services/catalog/s3_presign.h"
+#include "common/s3_presign.h"
 
 static struct arena *a;
 

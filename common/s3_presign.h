@@ -2,8 +2,8 @@
  * Presigned requests of S3 and what speaks like it: AWS Signature Version 4 in the query. Pure. Source: AWS, "Authenticating
  * Requests: Using Query Parameters (AWS Signature Version 4)".
  */
-#ifndef SOUK_CATALOG_S3_PRESIGN_H
-#define SOUK_CATALOG_S3_PRESIGN_H
+#ifndef SOUK_S3_PRESIGN_H
+#define SOUK_S3_PRESIGN_H
 
 #include <stdint.h>
 

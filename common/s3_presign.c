@@ -1,4 +1,4 @@
-#include "services/catalog/s3_presign.h"
+#include "common/s3_presign.h"
 
 #include <string.h>
 #include <time.h>
