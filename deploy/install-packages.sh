@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
-# Installs the packages of packages.txt that are missing; says nothing and needs no network when none is.
+# Installs the packages of packages.txt, or of the list that PACKAGES names, that are missing; says nothing and needs no
+# network when none is.
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
-list=$here/packages.txt
+list=${PACKAGES:-$here/packages.txt}
 
 die() {
 	echo "packages: $*" >&2

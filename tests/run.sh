@@ -3,7 +3,7 @@
 # `N passed, N failed, N skipped`, and what did not run is named above it.
 #
 #	TEST_STEPS="lint unit"	only these steps of `test`: lint build docs clang unit integration python e2e chaos
-#	VERIFY_STEPS="tsan fuzz"	only these steps of `verify`: tsan fuzz slow planted models torture chaos
+#	VERIFY_STEPS="tsan fuzz"	only these steps of `verify`: tsan fuzz slow planted models torture nodes chaos
 #	TORTURE_FILTER=regex TORTURE_SECONDS=n	only rows `METHOD /path` that match; stop after so long
 #	PLANTED="word"		only planted bugs whose name holds it
 #	CHAOS_MINUTES=5 CHAOS_SEED=n	how long the chaos run is, and which one
@@ -33,6 +33,9 @@ cleanup() {
 	for dir in "$work"/e2e "$work"/verify; do
 		[[ -d $dir ]] && SOUK_RUN_DIR=$dir /usr/bin/python3 deploy/local/local.py down >/dev/null 2>&1
 		[[ -L $dir/pg ]] && rm -rf -- "$(readlink "$dir/pg")"
+	done
+	for dir in "$work"/node-*; do
+		[[ -d $dir ]] && tests/support/search_node.sh stop "$dir"
 	done
 	[[ -d $work/svc ]] && tests/support/services.sh stop "$work/svc" >/dev/null 2>&1
 	if [[ ${KEEP:-} ]]; then
@@ -105,7 +108,7 @@ step_integration() {
 	if need_services; then
 		export TEST_PG_ADMIN TEST_REDIS_URL
 		[[ -n ${OPENSEARCH_URL:-} ]] ||
-			not_run+=("search on a real OpenSearch node: OPENSEARCH_URL names none (tests/support/opensearch.sh start DIR)")
+			not_run+=("search on real OpenSearch and Elasticsearch nodes: OPENSEARCH_URL names none (verify starts both)")
 		run_ctest integration $debug "${JOBS:-$(nproc)}"
 	else
 		fail "private PostgreSQL and Redis" /dev/null
@@ -219,6 +222,32 @@ verify_slow() {
 	fi
 }
 
+# The behaviour tests of search, where the jars of a node can be had.
+verify_nodes() {
+	local kind url test=integration_search_test_search why=$work/node.out
+	section "search on real nodes: OpenSearch 2, Elasticsearch 8"
+	run_quiet "$work/nodes.out" env CC=gcc deploy/local/build.sh Debug $debug $test || { fail "gcc Debug build" "$work/nodes.out"; return; }
+	need_services || { fail "private PostgreSQL and Redis" /dev/null; return; }
+	export TEST_PG_ADMIN TEST_REDIS_URL
+	if ! PACKAGES=deploy/packages-search-nodes.txt deploy/install-packages.sh >"$why" 2>&1; then
+		not_run+=("search on real nodes: $(tail -n 1 "$why")")
+		return
+	fi
+	chmod 711 "$work" # a node does not run as root and must reach its folder
+	for kind in opensearch elasticsearch; do
+		if ! url=$(tests/support/search_node.sh start $kind "$work/node-$kind" 2>"$why"); then
+			not_run+=("search on a real node: $(tail -n 1 "$why")")
+			continue
+		fi
+		if OPENSEARCH_URL=$url run_quiet "$work/nodes.out" $debug/$test; then
+			pass "$kind: $(grep -oE '[0-9]+ test\(s\)\.$' "$work/nodes.out" | tail -n 1) of the engine's behaviour"
+		else
+			fail "search on a real $kind node" "$work/nodes.out"
+		fi
+		tests/support/search_node.sh stop "$work/node-$kind"
+	done
+}
+
 verify_chaos() {
 	do_chaos
 }
@@ -322,7 +351,7 @@ torture_sanitized() {
 
 do_verify() {
 	local step
-	for step in ${VERIFY_STEPS:-tsan fuzz slow planted models torture chaos}; do
+	for step in ${VERIFY_STEPS:-tsan fuzz slow planted models torture nodes chaos}; do
 		"verify_$step"
 	done
 }
