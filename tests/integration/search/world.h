@@ -209,6 +209,8 @@ UNUSED static void close_engine(void)
 	engine_os_close(w.svc.os);
 }
 
+static const char *world_lang = "en"; /* of the shop's texts */
+
 UNUSED static int open_world(void **state)
 {
 	struct key32 key;
@@ -217,7 +219,7 @@ UNUSED static int open_world(void **state)
 	random_bytes(&key, sizeof(key));
 	cursor_use_key(&key);
 	w.fx = pg_fixture_open("search", search_migrations);
-	w.conf = (struct search_conf){ .lang = "en", .currency = "USD", .os_index = "souk-test", .cache_s = 0, .suggest_products = 1000,
+	w.conf = (struct search_conf){ .lang = world_lang, .currency = "USD", .os_index = "souk-test", .cache_s = 0, .suggest_products = 1000,
 					 .suggest_people = 3, .suggest_days = 2, .d = { .redis_url = "" } };
 	w.svc = (struct search_svc){ .conf = &w.conf, .pool = pg_fixture_pool(w.fx, search_stmts, 4), .dict = dict_new(),
 				     .known = known_new(), .suggest = suggest_new(), .beside = beside_new() };
