@@ -293,6 +293,39 @@ void gate_judge(struct arena *a, const struct past *past, int64_t cut, const str
 	r->passed = r->why == NULL;
 }
 
+/* ---- the data ---- */
+
+enum { WEEKS = 5, USUAL_LEAST = 50 };
+
+static int rising(const void *x, const void *y)
+{
+	int64_t a = *(const int64_t *)x, b = *(const int64_t *)y;
+
+	return a < b ? -1 : a > b;
+}
+
+void gate_volume(const struct past *past, int64_t until, struct gate_result *r)
+{
+	const double week = 7 * DAY_MS;
+	int64_t n[WEEKS] = { 0 };
+	double usual, share;
+
+	for (size_t i = 0; i < past->n; i++) {
+		double age = (double)(until - past->act[i].ts) / week;
+
+		if (wants(&past->act[i]) && age >= 0 && age < WEEKS)
+			n[(int)age]++;
+	}
+	qsort(n + 1, WEEKS - 1, sizeof(*n), rising);
+	usual = (double)(n[2] + n[3]) / 2;
+	if (past->n == 0 || (double)(until - past->act[0].ts) < WEEKS * week || usual < USUAL_LEAST)
+		return;
+	share = (double)n[0] / usual;
+	note(r, "usual volume", share >= 0.5 && share <= 2, share);
+	if (r->why && r->passed)
+		r->passed = r->enough = false;
+}
+
 /* ---- as a stage ---- */
 
 enum { NAME_LEN = 40 };

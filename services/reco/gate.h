@@ -21,7 +21,7 @@ struct gate_check {
 };
 struct gate_result {
 	bool passed;	   /* every check */
-	bool enough;	   /* people to say anything at all; without, a person decides */
+	bool enough;	   /* to be sure of the verdict: people asked, and data as usual; without, a person decides */
 	const char *why;   /* the first check that failed; NULL */
 	size_t people;	   /* asked: everybody who wanted something, or GATE_MAX_PEOPLE of them */
 	double recall, ndcg, popular_recall, popular_ndcg, deployed_ndcg; /* at GATE_AT; deployed -1: none to compare */
@@ -37,6 +37,13 @@ struct gate_result {
  */
 void gate_judge(struct arena *, const struct past *past, int64_t cut, const struct bundle *candidate,
 		const struct bundle *deployed, uint64_t seed, const atomic_bool *stop, struct gate_result *r);
+
+/*
+ * What came in during the last week before until, beside the median of the four weeks before: half as much or twice as much is a
+ * broken intake, a campaign or a season, and a model that has passed waits for a person. Adds the check "usual volume"; a shop
+ * younger than five weeks, or with too little to compare, has none.
+ */
+void gate_volume(const struct past *, int64_t until, struct gate_result *r);
 
 /* As a stage of a training; false: there is none. */
 bool gate_take(const struct stages *, struct arena *, struct gate_result *r);

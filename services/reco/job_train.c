@@ -241,6 +241,7 @@ static enum err_code compare(struct work *w, const struct stages *twins, const s
 	if (whole) {
 		progress(w, "evaluating", 52);
 		gate_judge(scratch, &w->past, cut, &twin, beside, w->params.seed, w->stop, &w->gate);
+		gate_volume(&w->past, w->t->as_of, &w->gate);
 	}
 	arena_free(scratch);
 	return !whole || atomic_load(w->stop) ? cancelled(e) : OK;

@@ -4,6 +4,8 @@
 #include <fcntl.h>
 #include <pthread.h>
 
+#include "services/reco/hot.h"
+
 /* ---- the tests, in the order of a shop's life ---- */
 
 /* No model: what sells, said to be a fallback; what is wrong in a request is named. */
@@ -118,6 +120,8 @@ static void test_sold_out_is_never_shown(void **state)
 	pthread_t t[3];
 
 	(void)state;
+	w.conf.cache_s = 3600; /* what is kept is checked as well */
+	w.svc.hot = hot_new();
 	for (int i = 0; i < 3; i++)
 		pthread_create(&t[i], NULL, asker, &gone);
 	for (int round = 1; round <= 40; round++) {
@@ -132,6 +136,9 @@ static void test_sold_out_is_never_shown(void **state)
 	for (int i = 0; i < 3; i++)
 		pthread_join(t[i], NULL);
 	assert_int_equal(atomic_load(&shown_wrongly), 0);
+	hot_free(w.svc.hot);
+	w.svc.hot = NULL;
+	w.conf.cache_s = 0;
 	product("prd_x4", "vnd_1", "hidden", "var_0_4");
 	assert_false(has(ask(&nobody, "bought_together", "prd_x1", NULL), "prd_x4"));
 	product("prd_x4", "vnd_1", "published", "var_0_4");
@@ -141,6 +148,50 @@ static void test_sold_out_is_never_shown(void **state)
 	assert_false(has(ask_with(&buyer, in, "bought_together"), "prd_x3"));
 	assert_false(has(ask_with(&buyer, in, "bought_together"), "prd_x1"));
 	assert_true(of_circle(ask_with(&buyer, in, "bought_together"), 'x', 3) == 3);
+}
+
+static Reco__V1__RecommendReply *trending(const char *category, int limit)
+{
+	const struct principal nobody = who_nobody;
+	Reco__V1__RecommendRequest in = RECO__V1__RECOMMEND_REQUEST__INIT;
+
+	in.category_id = (char *)category;
+	in.has_limit = true;
+	in.limit = limit;
+	return ask_with(&nobody, in, "trending");
+}
+
+/* What sells in a category, by its id or its name in addresses; then what sells in the shop. No vendor has all places. */
+static void test_category_and_variety(void **state)
+{
+	static const char *const names[] = { "cat_1", "lamps" };
+	struct arena *a = arena_new("count", 1 << 24);
+	Reco__V1__RecommendReply *r;
+	int big = 0;
+
+	(void)state;
+	MUST(job_count(&w.svc, a, &why_));
+	arena_free(a);
+	pg_fixture_sql(w.fx, "INSERT INTO reco.category (id, slug) VALUES ('cat_1', 'lamps')");
+	pg_fixture_sql(w.fx, "UPDATE reco.product SET categories = '{cat_1,cat_0}' WHERE product_id IN ('prd_y1', 'prd_y2', 'prd_x7')");
+	for (size_t i = 0; i < 2; i++) {
+		r = trending(names[i], 6);
+		assert_int_equal(r->n_data, 6);
+		assert_false(r->fallback);
+		for (int k = 0; k < 3; k++)
+			assert_non_null(strstr("prd_y1 prd_y2 prd_x7", r->data[k]->product_id));
+		assert_null(strstr("prd_y1 prd_y2 prd_x7", r->data[3]->product_id));
+	}
+	assert_true(trending("cat_none", 6)->fallback);
+	pg_fixture_sql(w.fx, "UPDATE reco.product SET vendor_id = 'vnd_big' WHERE product_id LIKE 'prd_x%%'");
+	pg_fixture_sql(w.fx, "UPDATE reco.product SET vendor_id = 'vnd_' || product_id WHERE product_id LIKE 'prd_y%%'");
+	r = trending(NULL, 9);
+	assert_int_equal(r->n_data, 9);
+	for (size_t i = 0; i < r->n_data; i++)
+		big += r->data[i]->product_id[4] == 'x';
+	assert_int_equal(big, 3);
+	pg_fixture_sql(w.fx, "UPDATE reco.product SET vendor_id = 'vnd_big', categories = '{}'");
+	assert_int_equal(trending(NULL, 9)->n_data, 9); /* when nobody else has anything */
 }
 
 static void test_withheld_and_pins(void **state)
@@ -312,6 +363,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_before_any_model),	cmocka_unit_test(test_first_model),
 		cmocka_unit_test(test_a_view_counts_at_once),	cmocka_unit_test(test_sold_out_is_never_shown),
+		cmocka_unit_test(test_category_and_variety),
 		cmocka_unit_test(test_withheld_and_pins),	cmocka_unit_test(test_retrain_and_roll_back),
 		cmocka_unit_test(test_canary),			cmocka_unit_test(test_damaged_file),
 		cmocka_unit_test(test_report),

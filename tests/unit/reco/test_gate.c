@@ -118,6 +118,47 @@ static void test_past_the_cut(void **state)
 	assert_string_equal(judged(&b, NULL).why, "not past the cut");
 }
 
+/* So many purchases in each of six weeks, the last one first. */
+static struct past weeks(struct arena *mem, const int n[6])
+{
+	struct past p = { .act = arena_array(mem, 10000, sizeof(*p.act)) };
+
+	for (int w = 5; w >= 0; w--)
+		for (int i = 0; i < n[w]; i++)
+			p.act[p.n++] = (struct act){ .ts = CUT - 7 * DAY * (w + 1) + i + 1, .kind = RECO_PURCHASE };
+	return p;
+}
+
+/* A week like no other: what has passed waits for a person, what has not stays rejected. */
+static void test_unusual_volume(void **state)
+{
+	static const struct {
+		int n[6];
+		bool checked, usual;
+	} cases[] = {
+		{ { 100, 100, 100, 100, 100, 1 }, true, true }, { { 199, 100, 90, 500, 100, 1 }, true, true },
+		{ { 51, 100, 100, 1, 100, 1 }, true, true },	{ { 49, 100, 100, 100, 100, 1 }, true, false },
+		{ { 201, 100, 100, 100, 100, 1 }, true, false }, { { 0, 100, 100, 100, 100, 1 }, true, false },
+		{ { 500, 40, 40, 40, 40, 1 }, false, true },	{ { 500, 100, 100, 100, 100, 0 }, false, true },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct gate_result good = { .passed = true, .enough = true }, bad = { .enough = true, .why = "better than popular" };
+		struct arena *mem = arena_new("weeks", 8 << 20);
+		struct past p = weeks(mem, cases[i].n);
+
+		gate_volume(&p, CUT, &good);
+		assert_int_equal(good.n_checks, cases[i].checked);
+		assert_true(good.passed == cases[i].usual && good.enough == cases[i].usual);
+		assert_true((good.why == NULL) == cases[i].usual);
+		gate_volume(&p, CUT, &bad);
+		assert_true(!bad.passed && bad.enough);
+		assert_string_equal(bad.why, "better than popular");
+		arena_free(mem);
+	}
+}
+
 static void test_too_few_people(void **state)
 {
 	struct bundle b = trained(CUT);
@@ -156,7 +197,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_a_good_one_passes), cmocka_unit_test(test_shuffled),
 		cmocka_unit_test(test_undated),		  cmocka_unit_test(test_past_the_cut),
-		cmocka_unit_test(test_too_few_people),	  cmocka_unit_test(test_deployed),
+		cmocka_unit_test(test_unusual_volume), cmocka_unit_test(test_too_few_people),	  cmocka_unit_test(test_deployed),
 	};
 
 	return cmocka_run_group_tests(tests, open_world, close_world);
