@@ -375,11 +375,15 @@ bool train_bundle(struct arena *a, const struct past *past, int64_t until, const
 	b->popular = popular;
 	people(&j, undone, &x);
 	progress(arg, "baskets", 15);
-	together(&j, undone);
 	if (stopped(&j))
 		return false;
+	together(&j, undone);
 	progress(arg, "sessions", 30);
+	if (stopped(&j))
+		return false;
 	sessions(&j);
+	if (stopped(&j))
+		return false;
 	viewed(&j);
 	progress(arg, "taste", 45);
 	if (stopped(&j) || !taste(&j, &x))
