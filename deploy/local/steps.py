@@ -33,7 +33,7 @@ def make_cluster(s):
     with open(os.path.join(fresh, "postgresql.conf"), "a") as f:
         f.write("\n# Souk's private cluster: Unix socket only\n"
                 "max_connections = 300\n"
-                "shared_buffers = 128MB\n"
+                f"shared_buffers = {os.environ.get('PG_SHARED_BUFFERS', '128MB')}\n"
                 "max_wal_size = 2GB\n"
                 "wal_compression = lz4\n"
                 # Solid state: an index is worth its while, also while statistics know of no rows.

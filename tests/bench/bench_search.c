@@ -7,6 +7,7 @@
  *
  * Beyond ORIGINALS (100000), products are copies of the first ones under other ids. A database that is kept has its
  * products for the next run. With CLASS only classes whose name has it are measured (and the plain AND query).
+ * BENCH_REST=file has a hundred queries of each class written there, as "class, tab, path": for another one to ask.
  */
 #include <malloc.h>
 #include <math.h>
@@ -366,6 +367,36 @@ static size_t ask(struct arena *a, const struct class *k, const char *text)
 	return out->n_data;
 }
 
+/* Words are letters, digits and hyphens. */
+static char *path_of(struct arena *a, const struct class *k, const char *text)
+{
+	char *words = arena_strdup(a, text);
+
+	for (char *p = words; *p; p++)
+		*p = *p == ' ' ? '+' : *p;
+	if (k->suggest)
+		return arena_printf(a, "/api/search/suggest?q=%s", words);
+	return arena_printf(a, "/api/search?q=%s%s%s", words, k->facets ? "" : "&facet=none",
+			    k->filters ? "&in_stock=true&price_min=5000&rating_min=2" : "");
+}
+
+static void write_paths(struct arena *a, const char *file)
+{
+	FILE *f = fopen(file, "we");
+
+	if (!f)
+		return perror(file), exit(EXIT_FAILURE);
+	for (size_t k = 0; k < sizeof(classes) / sizeof(*classes); k++) {
+		uint64_t s = 4711;
+
+		for (int i = 0; i < 100 && !classes[k].plain; i++) {
+			arena_reset(a);
+			fprintf(f, "%s\t%s\n", classes[k].name, path_of(a, &classes[k], classes[k].text(a, &s)));
+		}
+	}
+	(void)fclose(f);
+}
+
 /* Spent so far by this process and by what serves it in PostgreSQL, when that runs on this machine; ms. */
 static double cpu(void)
 {
@@ -502,6 +533,8 @@ int main(int argc, char **argv)
 		return EXIT_FAILURE;
 	w.h = (struct handlers){ search_services, w.svc.pool, &w.svc };
 	fill(a);
+	if (getenv("BENCH_REST"))
+		write_paths(a, getenv("BENCH_REST"));
 	MUST(known_refresh(&w.svc, a, &why_));
 	begun = mono_ms();
 	MUST(suggest_load(&w.svc, &why_));
