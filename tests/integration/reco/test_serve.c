@@ -254,6 +254,69 @@ static void test_retrain_and_roll_back(void **state)
 	assert_int_equal(pg_fixture_i64(w.fx, "SELECT count(*) FROM reco.model_history WHERE model_id = '%s'", first_model), 6);
 }
 
+/* ---- exchanged while it answers ---- */
+
+struct exchange {
+	atomic_bool over;
+	atomic_int wrong, seen[2];
+	const char *version[2];
+};
+
+static void *steady_asker(void *arg)
+{
+	const struct principal nobody = who_nobody;
+	struct exchange *x = arg;
+	struct arena *a = arena_new("asker", 64 << 20);
+
+	while (!atomic_load(&x->over)) {
+		Reco__V1__RecommendRequest in = RECO__V1__RECOMMEND_REQUEST__INIT;
+		Reco__V1__RecommendReply *out = NULL;
+		bool fine = false;
+
+		in.type = (char *)"bought_together";
+		in.product_id = (char *)"prd_x1";
+		if (handlers_ask(&w.h, a, "Recommend", &nobody, &in, &out, NULL) == OK && !out->fallback && out->n_data > 0)
+			for (int i = 0; i < 2; i++)
+				if (strcmp(out->model_version, x->version[i]) == 0) {
+					atomic_fetch_add(&x->seen[i], 1);
+					fine = true;
+				}
+		if (!fine)
+			atomic_fetch_add(&x->wrong, 1);
+		arena_reset(a);
+	}
+	arena_free(a);
+	return NULL;
+}
+
+/* Models take turns under requests: each is answered, by one or the other, and neither is let go while it is read. */
+static void test_exchanged_under_requests(void **state)
+{
+	const char *second = pg_fixture_text(w.fx, "SELECT id FROM reco.model WHERE state = 'retired'"), *ids[] = { second, first_model };
+	struct exchange x = { .version = { arena_strdup(w.a, pg_fixture_text(w.fx, "SELECT version FROM reco.model WHERE id = '%s'", second)),
+					   arena_strdup(w.a, pg_fixture_text(w.fx, "SELECT version FROM reco.model WHERE id = '%s'", first_model)) } };
+	int64_t until = mono_ms() + 60000;
+	pthread_t t[3];
+
+	(void)state;
+	ids[0] = arena_strdup(w.a, second);
+	for (int i = 0; i < 3; i++)
+		pthread_create(&t[i], NULL, steady_asker, &x);
+	for (int round = 0; round < 12; round++) {
+		int before = atomic_load(&x.seen[round % 2]);
+
+		(void)decide("DeployModel", ids[round % 2], OK, NULL);
+		tick();
+		while (atomic_load(&x.seen[round % 2]) < before + 5 && mono_ms() < until)
+			sleep_ms(1);
+	}
+	atomic_store(&x.over, true);
+	for (int i = 0; i < 3; i++)
+		pthread_join(t[i], NULL);
+	assert_int_equal(atomic_load(&x.wrong), 0);
+	assert_true(atomic_load(&x.seen[0]) >= 30 && atomic_load(&x.seen[1]) >= 30);
+}
+
 static void deploy_share(const char *id, int share, enum err_code wanted)
 {
 	const struct principal admin = who_admin(admin_perm);
@@ -314,6 +377,7 @@ static void test_report(void **state)
 	Reco__V1__ReportRequest in = RECO__V1__REPORT_REQUEST__INIT;
 	Reco__V1__CollectRequest tell_ = RECO__V1__COLLECT_REQUEST__INIT;
 	Reco__V1__BehaviourEvent ev[5], *list[5];
+	const char *lines[2];
 	Reco__V1__RecommendRequest shown_ = RECO__V1__RECOMMEND_REQUEST__INIT;
 	Reco__V1__ReportReply *out = NULL;
 	Reco__V1__PlotReply *plot = NULL;
@@ -342,6 +406,10 @@ static void test_report(void **state)
 	MUST(handlers_ask(&w.h, w.a, "Collect", &nobody, &tell_, &taken, &why_));
 	assert_int_equal(taken->accepted, 5);
 	tick();
+	/* Who clicked buys it within the week, and something else as well. */
+	lines[0] = r->data[1]->product_id, lines[1] = r->data[2]->product_id;
+	pg_fixture_sql(w.fx, "UPDATE reco.event SET user_id = 'usr_report' WHERE request_id = '%s' AND kind = 2", r->request_id);
+	order_at("ord_report", "usr_report", lines, 2, wall_ms());
 	in.placement = (char *)"basket-side";
 	MUST(handlers_ask(&w.h, w.a, "GetReport", &admin, &in, &out, &why_));
 	assert_int_equal(out->n_data, 1);
@@ -349,6 +417,7 @@ static void test_report(void **state)
 	assert_int_equal(out->data[0]->impressions, 3);
 	assert_int_equal(out->data[0]->clicks, 1);
 	assert_int_equal(out->data[0]->carts, 1);
+	assert_int_equal(out->data[0]->orders, 1);
 	assert_true(out->data[0]->ctr > 0.33 && out->data[0]->ctr < 0.34);
 	assert_true(out->data[0]->ctr_low < 0.2 && out->data[0]->ctr_high > 0.6);
 	assert_int_equal(out->n_days, 1);
@@ -365,6 +434,7 @@ int main(void)
 		cmocka_unit_test(test_a_view_counts_at_once),	cmocka_unit_test(test_sold_out_is_never_shown),
 		cmocka_unit_test(test_category_and_variety),
 		cmocka_unit_test(test_withheld_and_pins),	cmocka_unit_test(test_retrain_and_roll_back),
+		cmocka_unit_test(test_exchanged_under_requests),
 		cmocka_unit_test(test_canary),			cmocka_unit_test(test_damaged_file),
 		cmocka_unit_test(test_report),
 	};
