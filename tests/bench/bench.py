@@ -235,6 +235,22 @@ def steps_row(name, r):
         missed.append(name + ": failures")
 
 
+def paid_orders(run_dir, shop, variants, dsn):
+    """Orders against the yardstick before and after them: the promise of 150 a second was made where that makes 13,500."""
+    promised, there = 150, 13500
+    with Yardstick(b"x" * 1000, dsn) as deep:
+        before, _ = measured({}, deep.url)
+        r = orders(shop.url, sandbox_url(run_dir), variants, 16)
+        after, _ = measured({}, deep.url)
+    here = (before["rps"] + after["rps"]) / 2
+    due = promised * min(1, here / there)
+    steps_row(f"cart to paid order through REST (promised {promised})", r)
+    say(f"  {'the yardstick before and after':<44}{here:>9.0f}/s  one order per {here / max(r['per_second'], 0.01):.0f} of its requests"
+        f" (promised {there / promised:.0f}: {due:.0f}/s on this machine)")
+    if r["per_second"] < due:
+        missed.append(f"orders: {r['per_second']:.0f}/s, promised {due:.0f} on this machine ({promised} where the yardstick makes {there}/s)")
+
+
 def plain_reservations(dsn, statement):
     """Reservations as one statement each, 32 clients at once on PostgreSQL: what combining is measured against."""
     with tempfile.NamedTemporaryFile("w", suffix=".sql") as f:
@@ -353,10 +369,7 @@ def main():
         say(f"  {len(variants)} articles to choose from")
         steps_row("cart: made with a line, quantity set", r)
         if "checkout" in procs:
-            r = orders(shop.url, sandbox_url(run_dir), variants, 16)
-            steps_row("cart to paid order through REST (promised 150)", r)
-            if r["per_second"] < 150:
-                missed.append(f"orders: {r['per_second']:.0f}/s, promised 150")
+            paid_orders(run_dir, shop, variants, dsn)
         else:
             say("  not run: orders (checkout does not run)")
         say(f"  cpu of our processes in both: {cpu_seconds(procs) - before:.1f} s")
