@@ -11,6 +11,7 @@
 #include "services/reco/deploy.h"
 #include "services/reco/reco.h"
 #include "services/reco/reco_db_admin.h"
+#include "services/reco/serve.h"
 #include "services/reco/training.h"
 
 #define PERM "admin.catalog"
@@ -149,7 +150,10 @@ static enum err_code reco_create_pin(struct call *c, const Reco__V1__CreatePinRe
 		err_detail(&c->err, "ends_at", NULL, "must be after starts_at");
 	if (c->err.n_details)
 		return err_set(&c->err, E_INVALID, "common.invalid_input", "pin");
-	return call_tx(c, CALL_TX_ONLY, pin_tx, &t);
+	if (call_tx(c, CALL_TX_ONLY, pin_tx, &t))
+		return c->err.code;
+	serve_pins_set(((struct reco_svc *)c->svc)->serve, true);
+	return OK;
 }
 
 static enum err_code reco_list_pins(struct call *c, const Reco__V1__ListPinsRequest *in, Reco__V1__ListPinsReply *out)

@@ -368,11 +368,14 @@ enum err_code reco_features_look(struct pg *pg, struct arena *a, struct reco_loo
 {
 	const struct pg_param named[] = { pg_p_text_array(a, l->ids, l->n_ids) }, place[] = { P(l->placement), P(l->product_id) },
 			      whose[] = { P(l->user_id) };
-	const struct pg_read reads[] = { { &shown, named, 1, &l->shown, &l->n_shown },
-					 { &pins_now, place, 2, &l->pins, &l->n_pins },
-					 { &in_cart, whose, 1, &l->cart, &l->n_cart } };
+	struct pg_read reads[3] = { { &shown, named, 1, &l->shown, &l->n_shown } };
+	size_t n = 1;
 
-	return pg_reads(pg, reads, l->user_id ? 3 : 2, a, e);
+	if (l->placement)
+		reads[n++] = (struct pg_read){ &pins_now, place, 2, &l->pins, &l->n_pins };
+	if (l->user_id)
+		reads[n++] = (struct pg_read){ &in_cart, whose, 1, &l->cart, &l->n_cart };
+	return pg_reads(pg, reads, n, a, e);
 }
 
 const struct pg_stmt *const reco_db_features_stmts[] = {

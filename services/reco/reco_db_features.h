@@ -147,7 +147,7 @@ struct reco_id_row {
 struct reco_look {
 	const char *const *ids;
 	size_t n_ids;
-	const char *placement, *product_id, *user_id; /* product_id, user_id NULL: none */
+	const char *placement, *product_id, *user_id; /* NULL: no pins, no product, nobody's cart */
 	struct reco_shown_row *shown; /* from here on: what is found */
 	struct reco_pin_row *pins;    /* by position */
 	struct reco_id_row *cart;

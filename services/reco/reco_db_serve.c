@@ -49,6 +49,28 @@ enum err_code reco_db_answers_put(struct pg *pg, struct arena *a, const struct a
 #undef T
 }
 
+struct pins_row {
+	bool there;
+};
+static const struct pg_col pins_cols[] = { PG_COL(pins_row, there) };
+static const struct pg_stmt has_pins = {
+	.name = "has_pins",
+	.sql = "SELECT EXISTS (SELECT 1 FROM reco.pin) AS there",
+	.col = pins_cols,
+	.ncol = 1,
+	.row_size = sizeof(struct pins_row),
+};
+
+enum err_code reco_db_has_pins(struct pg *pg, struct arena *a, bool *pins_r, struct err *e)
+{
+	struct pins_row *row = NULL;
+
+	if (pg_one(pg, &has_pins, PG_NONE, a, &row, e))
+		return e->code;
+	*pins_r = row->there;
+	return OK;
+}
+
 /* ---- report ---- */
 
 #define WHAT_CAME                                                                                                  \
@@ -158,4 +180,4 @@ enum err_code reco_db_canary_counts(struct pg *pg, struct arena *a, int64_t sinc
 	return OK;
 }
 
-const struct pg_stmt *const reco_db_serve_stmts[] = { &answers_put, &report, &report_days, &canary_counts, NULL };
+const struct pg_stmt *const reco_db_serve_stmts[] = { &answers_put, &has_pins, &report, &report_days, &canary_counts, NULL };

@@ -7,6 +7,8 @@
 struct answered;
 MUST_CHECK enum err_code reco_db_answers_put(struct pg *, struct arena *, const struct answered *, size_t n, struct err *);
 
+MUST_CHECK enum err_code reco_db_has_pins(struct pg *, struct arena *, bool *pins_r, struct err *);
+
 struct report_row {
 	const char *placement, *variant, *version;
 	int64_t requests, fallbacks, impressions, clicks, carts, orders;

@@ -380,13 +380,14 @@ static enum err_code look(struct asking *q, struct pg *pg, size_t m, struct reco
 {
 	struct call *c = q->c;
 	const char **ids = arena_array(c->arena, m + 1, sizeof(*ids));
+	const char *place = q->in->placement ? q->in->placement : type_names[q->type];
 	struct looked *out;
 	size_t n = 0;
 
 	for (size_t i = 0; i < m; i++)
 		ids[i] = q->list[i].id;
 	/* The cart also of who wants no profile: what he has is not offered to him. */
-	*l = (struct reco_look){ .ids = ids, .n_ids = m, .placement = q->in->placement ? q->in->placement : type_names[q->type],
+	*l = (struct reco_look){ .ids = ids, .n_ids = m, .placement = serve_pins(q->svc->serve) ? place : NULL,
 				 .product_id = q->in->product_id,
 				 .user_id = c->who.kind == WHO_USER ? c->who.user_id : NULL };
 	if (reco_features_look(pg, c->arena, l, &c->err))

@@ -26,6 +26,7 @@ struct serve {
 	pthread_mutex_t lock;
 	struct slot main, canary;
 	int share;
+	atomic_bool pins;
 	struct arena *texts; /* of the answers that wait */
 	struct answered *waiting;
 	size_t n_waiting;
@@ -38,6 +39,7 @@ struct serve *serve_new(void)
 	if (!s)
 		abort();
 	pthread_mutex_init(&s->lock, NULL);
+	atomic_store(&s->pins, true);
 	openblas_set_num_threads(1); /* requests are the parallel part: its own threads would only wait for each other */
 	return s;
 }
@@ -84,6 +86,16 @@ struct loaded *serve_take(struct serve *s, const char *subject, const char **var
 	pthread_mutex_unlock(&s->lock);
 	*variant_r = !m ? "none" : canary ? "canary" : "main";
 	return m;
+}
+
+bool serve_pins(const struct serve *s)
+{
+	return atomic_load(&s->pins);
+}
+
+void serve_pins_set(struct serve *s, bool there)
+{
+	atomic_store(&s->pins, there);
 }
 
 /* ---- exchange ---- */
@@ -147,15 +159,17 @@ enum err_code job_models(void *arg, struct arena *a, struct err *e)
 	struct deployment_row *rows = NULL;
 	const struct deployment_row *main = NULL, *canary = NULL;
 	struct pg *pg;
+	bool pins = true;
 	size_t n = 0;
 
 	if (pg_borrow(svc->pool, mono_ms() + 5000, &pg, e))
 		return e->code;
-	if (reco_db_deployments(pg, a, false, &rows, &n, e)) {
+	if (reco_db_deployments(pg, a, false, &rows, &n, e) || reco_db_has_pins(pg, a, &pins, e)) {
 		pg_return(pg);
 		return e->code;
 	}
 	pg_return(pg);
+	serve_pins_set(svc->serve, pins);
 	for (size_t i = 0; i < n; i++)
 		if (strcmp(rows[i].variant, "main") == 0)
 			main = &rows[i];

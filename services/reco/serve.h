@@ -22,6 +22,13 @@ struct loaded {
 struct loaded *serve_take(struct serve *, const char *subject, const char **variant_r);
 void serve_give_back(struct loaded *); /* NULL is fine */
 
+/*
+ * Whether there may be pins at all: without any, answers do not ask for them. Told when one is made here, and found out by
+ * the timer, within a second, when another replica has made the first.
+ */
+bool serve_pins(const struct serve *);
+void serve_pins_set(struct serve *, bool there);
+
 /* Timer: looks whether another model is deployed, opens it, exchanges it. A file that cannot be read is told of once. */
 enum err_code job_models(void *svc, struct arena *, struct err *);
 

@@ -220,7 +220,10 @@ static void test_withheld_and_pins(void **state)
 	pin.position = 2;
 	product(pin.product_id, "vnd_3", "published", "var_pin");
 	stock("var_pin", "in");
+	tick();
+	assert_false(serve_pins(w.svc.serve)); /* nobody asks for them */
 	MUST(handlers_ask(&w.h, w.a, "CreatePin", &admin, &pin, NULL, &why_));
+	assert_true(serve_pins(w.svc.serve));
 	Reco__V1__RecommendRequest in = RECO__V1__RECOMMEND_REQUEST__INIT;
 
 	in.placement = (char *)"home";
@@ -230,6 +233,9 @@ static void test_withheld_and_pins(void **state)
 	assert_int_equal(r->n_data, 4);
 	assert_string_equal(r->data[1]->product_id, pin.product_id);
 	assert_string_equal(r->data[1]->reason, "pinned");
+	serve_pins_set(w.svc.serve, false); /* as in another replica, which finds out */
+	tick();
+	assert_true(has(ask_with(&nobody, in, "trending"), pin.product_id));
 	stock("var_pin", "out");
 	assert_false(has(ask_with(&nobody, in, "trending"), pin.product_id));
 }
