@@ -55,7 +55,7 @@ struct pins_row {
 static const struct pg_col pins_cols[] = { PG_COL(pins_row, there) };
 static const struct pg_stmt has_pins = {
 	.name = "has_pins",
-	.sql = "SELECT EXISTS (SELECT 1 FROM reco.pin) AS there",
+	.sql = "SELECT EXISTS (SELECT 1 FROM reco.pin LIMIT 1) AS there",
 	.col = pins_cols,
 	.ncol = 1,
 	.row_size = sizeof(struct pins_row),
