@@ -150,6 +150,11 @@ class Driver:
         for v in self.victims.values():
             v.rest()
 
+    def cut(self, name):
+        """The process's connections to its stores end: what it asks next has to connect."""
+        self.stage.sql(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'souk_{name}'")
+        self.stage.redis("CLIENT", "KILL", "TYPE", "normal")
+
     # ---- deaths ----
 
     def gone(self):

@@ -38,6 +38,7 @@ FIRST = ["POST /api/checkout", "POST /api/orders/confirm", "POST /api/cart/items
          "GET /api/admin/notify/messages", "GET /api/vendor/inventory/{sku}", "POST /api/orders/{order_id}/cancel", "POST /api/events"]
 MOST = 2000	   # a row whose calls never end would be a row that makes more of them each time
 ELSEWHERE = 4	   # tries among the threads that serve nobody
+CUT_ROWS = 5	   # rows a process meets without its connections: they are opened the same way for each
 
 
 def build_shim(into, sanitized):
@@ -81,6 +82,7 @@ class Run:
         self.methods = collections.Counter() # failures by rpc method
         self.statuses = collections.Counter()
         self.found = []
+        self.cut = collections.Counter()     # rows by process
         self.random = random.Random(args.seed)
 
     def late(self):
@@ -124,6 +126,10 @@ class Run:
                     self.sweep(row, base, name, kind, SERVING, sorted(some))
                 elif kinds[kind]:
                     self.sweep(row, base, name, kind, SERVING, range(1, self.args.most + 1))
+            if "connect" in self.kinds and self.cut[name] < CUT_ROWS:
+                self.cut[name] += 1
+                numbers = [1, 2] if self.args.samples else range(1, self.args.most + 1)
+                self.sweep(row, base, name, "connect", SERVING, numbers, before=self.driver.cut)
             for kind in ("send", "recv", "alloc"):
                 if kind in self.kinds and not self.args.samples:
                     self.sweep(row, base, name, kind, OTHERS, range(1, ELSEWHERE + 1))
@@ -147,10 +153,12 @@ class Run:
         except OSError:
             return 0
 
-    def sweep(self, row, base, name, kind, scope, numbers):
+    def sweep(self, row, base, name, kind, scope, numbers, before=None):
         for n in numbers:
             if self.late() or len(self.found) > 200:
                 return
+            if before:
+                before(name)
             fired, wrong = self.driver.attempt(row, base, name, kind, n, scope)
             if wrong:
                 self.found.append(f"{row.name}: {wrong}")
