@@ -5,7 +5,8 @@ the data's own script. Nothing of the data is kept here but figures.
 	SOUK_RUN_DIR=dir make -f Makefile.ci search-eval	on the one that runs there
 	/usr/bin/python3 tests/bench/search_eval.py --record	takes the figures as those to keep
 
-Prints intervals, and the paired differences against the recorded run (tests/golden/search_eval.json); draws nDCG per query,
+Engine pg is measured first, then engine opensearch on the node that OPENSEARCH_URL names or on one of its own, where its jars
+can be had (tests/support/search_node.sh); it may be 0.02 of nDCG@10 away. Prints intervals, and the paired differences against the recorded run (tests/golden/search_eval.json); draws nDCG per query,
 before and now, as build/search-eval.svg. Fails where a mean is more than 0.01 under the recorded one."""
 
 import argparse
@@ -21,6 +22,7 @@ import subprocess
 import sys
 import tempfile
 import urllib.parse
+import urllib.request
 
 sys.path.insert(0, os.path.normpath(os.path.join(os.path.dirname(os.path.abspath(__file__)), "..")))
 from support.e2e import ROOT, until  # noqa: E402
@@ -28,6 +30,7 @@ from support.goods import Goods  # noqa: E402
 
 GOLDEN = os.path.join(ROOT, "tests", "golden", "search_eval.json")
 PLOT = os.path.join(ROOT, "build", "search-eval.svg")
+APART = 0.02  # of nDCG@10, the engines
 DROP = 0.01
 MEANS = {"ndcg": 1, "cndcg": 1, "recall": 1, "zero": -1}  # -1: less is better
 # All queries of the set, measured before this daemon was built; what is scored here is the half that is given.
@@ -172,15 +175,69 @@ def platform():
         if os.path.islink(pg):
             shutil.rmtree(os.readlink(pg), ignore_errors=True)
         shutil.rmtree(folder, ignore_errors=True)
+        del os.environ["SOUK_RUN_DIR"]
 
 
-def measured(data, vendor_id):
+@contextlib.contextmanager
+def node():
+    """The URL of a node, or None where there is none."""
+    if os.environ.get("OPENSEARCH_URL"):
+        yield os.environ["OPENSEARCH_URL"]
+        return
+    script = os.path.join(ROOT, "tests", "support", "search_node.sh")
+    folder = tempfile.mkdtemp(prefix="souk-node-")
+    os.chmod(folder, 0o711)
+    try:
+        done = subprocess.run([script, "start", "opensearch", os.path.join(folder, "node")], stdin=subprocess.DEVNULL,
+                              capture_output=True, text=True)
+        if done.returncode:
+            print(f"search-eval: engine opensearch: {done.stderr.strip().splitlines()[-1]}")
+        yield done.stdout.strip() if done.returncode == 0 else None
+    finally:
+        subprocess.run([script, "stop", os.path.join(folder, "node")])
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def fed(url, wanted):
+    """Until the node has everything; before, pg answers in its place."""
+    def count():
+        try:
+            with urllib.request.urlopen(f"{url}/souk-products/_count", timeout=10) as reply:
+                return json.load(reply)["count"] >= wanted
+        except OSError:
+            return False
+    until(count, 1800)
+
+
+def on_node(data):
+    """The figures of engine opensearch, by names of their own; none without a node."""
+    with node() as url:
+        if not url:
+            return {}
+        os.environ.update(SEARCH_ENGINE="opensearch", OPENSEARCH_URL=url, OPENSEARCH_TIMEOUT_MS="10000")
+        with platform():
+            return {f"{name} (opensearch)": r for name, r in measured(data, None, url).items()}
+
+
+def apart(result):
+    """Where the engines differ by more than they may."""
+    worse = []
+    for name, r in result.items():
+        other = result.get(f"{name} (opensearch)")
+        if other and abs(other["ndcg"] - r["ndcg"]) > APART:
+            worse.append(f"{name}: ndcg {r['ndcg']:.4f} by pg, {other['ndcg']:.4f} by opensearch")
+    return worse
+
+
+def measured(data, vendor_id, node_url=None):
     Shop.setUpClass()
     shop = Shop()
     vendor_id = vendor_id or imported(shop, data)
     by_id = numbers(os.environ["SOUK_RUN_DIR"], vendor_id)
     print(f"# {len(by_id)} products", flush=True)
     indexed(shop, len(by_id))
+    if node_url:
+        fed(node_url, len(by_id))
     result = {}
     for name in ("queries.tsv", "queries_typo.tsv"):
         with open(os.path.join(data, "electronics", name), encoding="utf-8") as f:
@@ -206,9 +263,12 @@ def main():
     if os.path.exists(GOLDEN):
         with open(GOLDEN, encoding="utf-8") as f:
             recorded = json.load(f)
+    own = not os.environ.get("SOUK_RUN_DIR")
     with platform():
         result = measured(args.data, args.vendor)
-    worse = verdict(result, recorded)
+    if own:
+        result.update(on_node(args.data))
+    worse = verdict(result, recorded) + apart(result)
     draw(result, recorded, PLOT)
     print(f"drawn: {os.path.relpath(PLOT, ROOT)}")
     for line in worse:
