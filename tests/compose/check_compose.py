@@ -21,7 +21,7 @@ NO_PROBE = {"collector": "alert CollectorDown", "fluentbit": "alert FluentBitDow
 SECRET_NAME = re.compile(r"(PASSWORD|SECRET|_KEY|_DSN|TOKEN)$")
 # Who mounts a volume of secrets beside the job that fills them all: the one it is named for, and one-shot jobs of its program.
 READERS = {"app": set(), "pgsecrets": {"postgres", "roles"}, "pooler": {"pgbouncer"}, "edgesecrets": {"edge"},
-           "migrate-secrets": {"migrate", "migrate-reco"}, "reco-secrets": {"reco", "reco-train"}}
+           "migrate-secrets": {"migrate"}, "reco-secrets": {"reco", "reco-train"}}
 PROFILES = {"search-engine": {"opensearch"}, "observability": {"prometheus", "grafana", "collector", "traces", "fluentbit"},
             "load": {"load"}, "training": {"reco-train"}}
 

@@ -143,7 +143,7 @@ find_images() {
 			not_built "stand-in $image" "$work/build-$name.out"
 		fi
 	done
-	for name in platform reco pooler tools; do
+	for name in platform pooler tools; do
 		if run_quiet "$work/build-$name.out" "$docker" build --network=host -f deploy/Dockerfile --target "$name" \
 			-t "souk/$name:test" .; then
 			pass "image souk/$name"
@@ -301,10 +301,6 @@ do_size() {
 	section "size"
 	above=$((($(size_of souk/platform:test) - $(size_of "$base")) / 1000000))
 	((above <= 60)) && pass "the platform image is $above MB above its base" || fail "the platform image is $above MB above its base, 60 allowed"
-	# Recommendations compute with OpenBLAS, which is larger than the whole platform: an image of its own, so that no other carries it.
-	above=$((($(size_of souk/reco:test) - $(size_of souk/platform:test)) / 1000000))
-	((above <= 70)) && pass "the image of recommendations is $above MB above the platform's" \
-		|| fail "the image of recommendations is $above MB above the platform's, 70 allowed"
 }
 
 # requests CONTAINER PORT: how many RPCs of others it has answered
