@@ -88,7 +88,7 @@ static void put_span(struct buf *b, const struct span *s)
 	buf_fmt(b, ",\"kind\":%d,\"startTimeUnixNano\":\"%lld000\",\"endTimeUnixNano\":\"%lld000\",\"attributes\":[",
 		(int)s->kind, (long long)s->start_us, (long long)s->end_us);
 	attribute(b, "souk.code", s->code);
-	buf_fmt(b, "],\"status\":{\"code\":%d}}", strcmp(s->code, "INTERNAL") == 0 ? 2 : 0);
+	buf_fmt(b, "],\"status\":{\"code\":%d}}", strcmp(s->code, err_code_name(E_INTERNAL)) == 0 ? 2 : 0);
 }
 
 static void body_of(struct buf *b, size_t n)

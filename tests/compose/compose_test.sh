@@ -411,6 +411,7 @@ do_memory() {
 
 section "static"
 count_lines "$work/static.out" /usr/bin/python3 tests/compose/check_compose.py
+count_lines "$work/alerts.out" /usr/bin/python3 tests/compose/check_alerts.py
 section "engine and images"
 find_engine
 find_images

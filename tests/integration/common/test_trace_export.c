@@ -104,7 +104,7 @@ static void spans_have_their_parent(void **state)
 	assert_int_equal(pthread_create(&c.thread, NULL, serve, &c), 0);
 	assert_int_equal(trace_export_start(c.url, "cart", &e), OK);
 	trace_span(MINE, PARENT, TRACE_SERVER, "cart.v1.Cart/AddItem", "OK", start);
-	trace_span(MINE, "nonsense\"}", TRACE_CONSUMER, "a \"name\"", "INTERNAL", start);
+	trace_span(MINE, "nonsense\"}", TRACE_CONSUMER, "a \"name\"", err_code_name(E_INTERNAL), start);
 	trace_span(SILENT, PARENT, TRACE_SERVER, "not asked for", "OK", start);
 	trace_span("nonsense", PARENT, TRACE_SERVER, "no trace", "OK", start);
 	trace_export_stop();

@@ -65,6 +65,10 @@ class Compose(unittest.TestCase):
         names = {re.sub(r"_bucket$", "", n) for n in re.findall(r"\b(souk_[a-z_0-9]+)\b", used)}
         self.assertGreater(len(names), 20)
         self.assertEqual(names - known, set())
+        # A rule that asks for an outcome of another spelling would be silent for ever.
+        outcomes = set(re.findall(r'\bcode!?="([^"]+)"', used))
+        self.assertIn("E_INTERNAL", outcomes)
+        self.assertEqual(outcomes - set(re.findall(r'\{ \d+, "(\w+)" \}', text("common/err.c"))), set())
 
     def test_alerts_say_how_grave_and_what(self):
         groups = yaml.safe_load(text("deploy/observability/alerts.yml"))["groups"]
