@@ -53,6 +53,7 @@ struct asking {
 	struct candidate *list;
 	size_t n;
 	size_t own; /* candidates that are what was asked for; the rest is a fallback */
+	bool real;  /* the product that was asked about is in the catalogue */
 	bool kept;  /* they come from the cache */
 	bool anew;  /* nothing may come from there */
 };
@@ -275,6 +276,7 @@ static enum err_code category_of(struct asking *q, struct pg *pg, const char **c
 		return OK;
 	if (reco_features_products(pg, q->c->arena, ids, 1, "", &rows, &n, &q->c->err))
 		return q->c->err.code;
+	q->real = n > 0;
 	if (n > 0 && rows[0].categories && *rows[0].categories)
 		*category_r = arena_strndup(q->c->arena, rows[0].categories, strcspn(rows[0].categories, "\x1f"));
 	return OK;
@@ -302,10 +304,19 @@ static enum err_code make_candidates(struct asking *q, struct pg *pg)
 	return OK;
 }
 
+/* For how long candidates are kept; 0: what only sells is kept already, and made-up questions fill no cache. */
+static int life_of(const struct asking *q)
+{
+	int life = q->own > 0 || q->real ? q->svc->conf->cache_s : 0, most = q->own > 0 ? life : POPULAR_S;
+
+	if (!q->model && most > NO_MODEL_S)
+		most = NO_MODEL_S;
+	return life < most ? life : most;
+}
+
 /* From the cache, or made and kept for the next. */
 static enum err_code collect_candidates(struct asking *q, struct pg *pg)
 {
-	int life = q->svc->conf->cache_s;
 	struct candidates c = { .list = q->list, .room = ROOM };
 	char key[KEPT_KEY_LEN];
 
@@ -320,8 +331,8 @@ static enum err_code collect_candidates(struct asking *q, struct pg *pg)
 		if (make_candidates(q, pg))
 			return q->c->err.code;
 		c.n = q->n, c.own = q->own;
-		if (q->own > 0) /* else it is what sells, which is kept already: made-up questions fill no cache */
-			kept_put(q->svc, key, &c, q->model || life < NO_MODEL_S ? life : NO_MODEL_S);
+		if (life_of(q) > 0)
+			kept_put(q->svc, key, &c, life_of(q));
 	}
 	q->n = c.n, q->own = c.own;
 	return OK;

@@ -164,6 +164,10 @@ static void test_fallbacks_are_kept_once(void **state)
 	assert_false(kept(version(2), "related", "prd_unknown", &c));
 	assert_true(kept("all", "popular", NULL, &c));
 	assert_true(c.n > 0);
+	/* A product that is there and of which the model says nothing: the next visitor asks the same. */
+	assert_true(ask("related", "prd_a", NULL, 3)->fallback);
+	assert_true(kept(version(2), "related", "prd_a", &c));
+	assert_true(c.n > 0 && c.own == 0);
 }
 
 static void test_event_drops_a_persons_list(void **state)
