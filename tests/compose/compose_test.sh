@@ -5,7 +5,7 @@
 # pulled are built under their own names and tags from Debian's packages (standins/). What cannot run here is named at the
 # end as `not run`, and the last line counts. Exit 0 when nothing failed, also where no engine can run.
 #
-#	COMPOSE_STEPS="e2e roll"	only these, after `up`: harden size memory train e2e scale roll
+#	COMPOSE_STEPS="e2e roll"	only these, after `up`: harden size memory train observe e2e scale roll
 #	SOUK_DOCKER_DIR=/var/lib/souk-docker	data of an engine started here; images stay in it for the next run
 #	KEEP=1				leave everything running
 set -uo pipefail
@@ -126,18 +126,18 @@ not_built() {
 }
 
 find_images() {
-	local image name registry=yes
+	local image name registry=yes packaged='postgres\|redis\|nginx\|prom/prometheus\|otel/opentelemetry-collector-contrib'
 	if ! have "$base" && ! timeout 30 "$docker" pull -q "$base" >/dev/null 2>&1; then
 		registry=no
 		base_standin || no_engine "no Debian image: neither a registry nor debootstrap ($(tail -n1 "$work/debootstrap.out" | cut -c1-200))"
 		not_run+=("official images: no registry; stand-ins from Debian's packages took their names")
 	fi
-	for image in $(sed -n 's/^ *image: \(\(postgres\|redis\|nginx\):.*\)/\1/p' docker-compose.yml | sort -u); do
-		name=${image%%:*}
+	for image in $(sed -n "s,^ *image: \(\($packaged\):.*\),\1,p" docker-compose.yml | sort -u); do
+		name=${image%%:*} name=${name##*/}
 		have "$image" && continue
 		[[ $registry == yes ]] && timeout 300 "$docker" pull -q "$image" >/dev/null 2>&1 && continue
 		if run_quiet "$work/build-$name.out" "$docker" build --network=host --build-arg BASE="$base" \
-			-f "tests/compose/standins/$name.Dockerfile" -t "$image" tests/compose/standins; then
+			-f "tests/compose/standins/$name.Dockerfile" -t "$image" tests; then
 			pass "stand-in $image"
 		else
 			not_built "stand-in $image" "$work/build-$name.out"
@@ -151,7 +151,7 @@ find_images() {
 			not_built "image souk/$name" "$work/build-$name.out"
 		fi
 	done
-	not_run+=("profiles search-engine and observability: images without a Debian package; checked statically"
+	not_run+=("opensearch, grafana, the collector itself, jaeger and fluent-bit: no Debian package; checked statically"
 		"arm64: no emulation here; nothing in the Dockerfile names an architecture")
 }
 
@@ -180,6 +180,7 @@ set_up() {
 	# As tests/run.sh's platform: no limit in the way, a hash that a busy machine can afford, the test's own page origin.
 	export SOUK_SANDBOX_URL=http://127.0.0.1:$SOUK_SANDBOX_PORT SOUK_STORE_URL=http://127.0.0.1:$SOUK_STORE_PORT
 	export LIMIT_USER=1000000 LIMIT_ANONYMOUS=1000000 LIMIT_AUTH=1000000 IDENTITY_ARGON2_MEMORY_KIB=8192 IDENTITY_ARGON2_PASSES=1
+	export OTLP_URL=http://collector:4318 # who waits for nobody: `observe` starts it
 	export CORS_ORIGINS=https://pages.e2e.example DEMO_SCALE=${DEMO_SCALE:-200} DRAIN_MS=2000 RESOLVE_MS=1000
 	url=http://127.0.0.1:$SOUK_HTTP_PORT
 }
@@ -388,6 +389,27 @@ our_pids() {
 	done
 }
 
+# Prometheus finds every process and understands rules and dashboards; spans come as one trace.
+do_observe() {
+	section "profile observability: Prometheus and a receiver of spans"
+	if ! run_quiet "$work/observe.out" timeout 120 "${dc[@]}" --profile observability up -d --no-build --no-deps prometheus collector; then
+		fail "prometheus and collector start" "$work/observe.out"
+		return
+	fi
+	traffic --seconds 25 --threads 3 --buy 0.5 >"$work/observe.out" 2>&1 || fail "requests lost" "$work/observe.out"
+	{
+		echo "DAEMONS = '$(git ls-files 'services/*/main.c' | cut -d/ -f2 | tr '\n' ' ') gateway'.split()"
+		/usr/bin/python3 -c '
+import glob, json
+panels = [(p["title"], t["expr"]) for f in sorted(glob.glob("deploy/observability/grafana/dashboards/*.json"))
+          for p in json.load(open(f))["panels"] for t in p.get("targets", [])]
+print("PANELS =", repr(panels))'
+		cat tests/compose/observed.py
+	} >"$work/observed.py"
+	count_lines "$work/observed.out" "$docker" exec -i "$("${dc[@]}" ps -q mail | head -n1)" python3 - <"$work/observed.py"
+	"${dc[@]}" --profile observability rm -fs prometheus collector >/dev/null 2>&1
+}
+
 do_memory() {
 	local now total=0 load pids=() pid pss
 	section "memory of our processes under load (PSS)"
@@ -417,7 +439,7 @@ find_engine
 find_images
 set_up
 do_up
-for step in ${COMPOSE_STEPS:-harden size memory train e2e scale roll}; do
+for step in ${COMPOSE_STEPS:-harden size memory train observe e2e scale roll}; do
 	"do_$step"
 done
 finish
