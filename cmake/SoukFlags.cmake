@@ -53,7 +53,8 @@ if(SOUK_SAN)
 endif()
 
 if(CMAKE_BUILD_TYPE STREQUAL "Release")
-	foreach(flag -fstack-protector-strong -fstack-clash-protection -fcf-protection=full -ftrivial-auto-var-init=zero)
+	foreach(flag -fstack-protector-strong -fstack-clash-protection -fcf-protection=full -mbranch-protection=standard
+			-ftrivial-auto-var-init=zero)
 		string(MAKE_C_IDENTIFIER "HAVE${flag}" var)
 		check_c_compiler_flag("${flag} -Werror" ${var})
 		if(${var})

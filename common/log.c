@@ -51,12 +51,17 @@ static bool line_add(struct line *l, const char *s, size_t n, size_t keep)
 	return true;
 }
 
+static bool as_it_is(unsigned char c)
+{
+	return c >= 0x20 && c < 0x7f && c != '"' && c != '\\';
+}
+
 /* How many bytes at the front are themselves in JSON. In pieces, so that a long text that does not fit is cut, not lost. */
 static size_t plain_run(const char *s, size_t n)
 {
 	size_t i = 0;
 
-	while (i < n && i < 256 && s[i] >= 0x20 && s[i] != 0x7f && s[i] != '"' && s[i] != '\\')
+	while (i < n && i < 256 && as_it_is((unsigned char)s[i]))
 		i++;
 	return i;
 }
