@@ -151,7 +151,7 @@ find_images() {
 			not_built "image souk/$name" "$work/build-$name.out"
 		fi
 	done
-	not_run+=("opensearch, grafana, the collector itself, jaeger and fluent-bit: no Debian package; checked statically"
+	not_run+=("opensearch, grafana, the collector itself, jaeger and fluent-bit: no Debian package; checked statically")
 }
 
 # ---- the steps -----------------------------------------------------------------------------------------------------------
