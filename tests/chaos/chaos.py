@@ -46,7 +46,10 @@ class Platform:
     program = os.path.join(HERE, "stage.py")
 
     def __init__(self, build, **env):
-        self.run_dir = tempfile.mkdtemp(prefix="souk-chaos.", dir=os.environ.get("CHAOS_DIR"))
+        where = os.environ.get("CHAOS_DIR")
+        if where:
+            os.makedirs(where, exist_ok=True)
+        self.run_dir = tempfile.mkdtemp(prefix="souk-chaos.", dir=where)
         self.env = dict(os.environ, SOUK_RUN_DIR=self.run_dir, SOUK_BUILD_DIR=os.path.abspath(build),
                         SOUK_PORT_BASE=str(random.SystemRandom().randrange(11000, 18000)), SOUK_TEST="1", DEMO_SCALE="10", **{**SETTINGS, **env})
         self.env.pop("SOUK_PG_FAST", None)
@@ -283,7 +286,10 @@ def storm(args, platform, goods):
     time.sleep(2)
     missed = without(stage, shop, goods, history, args.seed)
     chaos.start()
-    time.sleep(args.seconds)
+    end = time.monotonic() + args.seconds
+    while (left := end - time.monotonic()) > 0:
+        time.sleep(min(60, left))
+        say(f"# {max(end - time.monotonic(), 0):.0f} s left, checkouts begun {len(history.checkouts)}, faults {len(chaos.done)}")
     chaos.heal()
     finished = load.end()
     load.expire.put(None)
