@@ -14,6 +14,7 @@
 #include "services/search/search_db_query.h"
 
 #define BARE_S 20 /* life of a cached answer whose recommendations are missing */
+#define PINNED "!" /* before an id of that list */
 #define LIST_LIFE_MS (15LL * 60 * 1000) /* of a list that pages are cut from */
 
 RPC_HANDLER(search_find, Search__V1__SearchRequest, Search__V1__SearchReply)
@@ -94,7 +95,7 @@ static void keep_list(struct search *s, const char *list, const struct ranking *
 	buf_init(&b, (size_t)CANDIDATES_MAX * 4 * 64);
 	buf_fmt(&b, "%d%d\n", r->capped, r->relaxed);
 	for (size_t i = 0; i < r->n; i++)
-		buf_fmt(&b, "%s\n", r->ids[i]);
+		buf_fmt(&b, "%s%s\n", r->pinned[i] ? PINNED : "", r->ids[i]);
 	if (!buf_over(&b) && cache_set(s->svc->cache, list, (struct pg_bytes){ b.data, b.len }, LIST_LIFE_MS, &e))
 		err_clear(&e); /* the next page searches again */
 	buf_free(&b);
@@ -115,9 +116,12 @@ static bool kept_list(struct search *s, const char *list, struct ranking *r_r)
 		lines += text[i] == '\n';
 	*r_r = (struct ranking){ .capped = text[0] == '1', .relaxed = text[1] == '1' };
 	r_r->ids = arena_array(s->c->arena, lines + 1, sizeof(*r_r->ids));
+	r_r->pinned = arena_array(s->c->arena, lines + 1, sizeof(*r_r->pinned));
 	(void)strtok_r(text, "\n", &save);
-	while ((line = strtok_r(NULL, "\n", &save)))
-		r_r->ids[r_r->n++] = line;
+	while ((line = strtok_r(NULL, "\n", &save))) {
+		r_r->pinned[r_r->n] = *line == *PINNED;
+		r_r->ids[r_r->n++] = line + (*line == *PINNED);
+	}
 	return true;
 }
 
@@ -137,7 +141,7 @@ static Common__V1__Money *money(struct arena *a, int64_t minor, const char *curr
 	return m;
 }
 
-static Search__V1__Hit *hit_msg(struct search *s, const struct hit_row *r)
+static Search__V1__Hit *hit_msg(struct search *s, const struct hit_row *r, bool pinned)
 {
 	struct arena *a = s->c->arena;
 	Search__V1__Hit *h = arena_alloc(a, sizeof(*h));
@@ -154,7 +158,8 @@ static Search__V1__Hit *hit_msg(struct search *s, const struct hit_row *r)
 	h->price = money(a, r->price, s->f.currency);
 	h->compare_at_price = money(a, r->compare_at, s->f.currency);
 	h->availability = (char *)r->availability;
-	h->has_rating_count = h->has_published_at = true;
+	h->has_rating_count = h->has_published_at = h->has_pinned = true;
+	h->pinned = pinned;
 	h->has_rating_x100 = r->rating_count > 0;
 	h->rating_x100 = r->rating_x100;
 	h->rating_count = r->rating_count;
@@ -179,7 +184,7 @@ static enum err_code page(struct search *s, struct pg *pg, const struct ranking 
 	for (size_t i = from; i < from + n; i++)
 		for (size_t k = 0; k < n_rows; k++)
 			if (strcmp(rows[k].product_id, r->ids[i]) == 0)
-				out->data[out->n_data++] = hit_msg(s, &rows[k]);
+				out->data[out->n_data++] = hit_msg(s, &rows[k], r->pinned[i]);
 	*next_r = from + n;
 	return OK;
 }

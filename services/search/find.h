@@ -33,10 +33,11 @@ struct facets_wanted {
 };
 void find_facets_wanted(struct search *s, struct facets_wanted *w_r);
 
-/* The ranked list of product ids, rules of merchandising applied; n_pinned of them were put there by hand. */
+/* The ranked list of product ids, rules of merchandising applied; pinned: put there by hand. */
 struct ranking {
 	const char **ids;
-	size_t n, n_pinned;
+	bool *pinned;
+	size_t n;
 	bool capped, relaxed;
 };
 MUST_CHECK enum err_code find_rank(struct search *s, struct pg *, struct ranking *r_r, struct err *);

@@ -5,6 +5,7 @@
 #include "services/search/find.h"
 #include "services/search/engine_os.h"
 #include "services/search/search_db_admin.h"
+#include "services/search/search_db_query.h"
 
 #define WANTED 100 /* results that are enough to look no further */
 
@@ -30,22 +31,41 @@ static const struct rule_row *rule_for(const struct rule_row *rules, size_t n, c
 	return NULL;
 }
 
-/* Pinned products take their places, whether they matched or not. */
-static void place_pins(const struct rule_row *rules, size_t n_rules, struct ranking *r)
+static bool among(const char *const *ids, size_t n, const char *id)
 {
+	for (size_t i = 0; i < n; i++)
+		if (strcmp(ids[i], id) == 0)
+			return true;
+	return false;
+}
+
+/* Pinned products take their places, whether they matched the words or not; what is filtered away or no more sold does not. */
+static enum err_code place_pins(struct search *s, struct pg *pg, const struct rule_row *rules, size_t n_rules, struct ranking *r,
+				struct err *e)
+{
+	const char **ids = arena_array(s->c->arena, n_rules + 1, sizeof(*ids)), **shown = NULL;
+	size_t n = 0, n_shown = 0;
+
+	for (size_t i = 0; i < n_rules; i++)
+		if (strcmp(rules[i].action, "pin") == 0)
+			ids[n++] = rules[i].product_id;
+	if (n && search_db_shown(pg, s->c->arena, s->lang, ids, n, &s->f, &shown, &n_shown, e))
+		return e->code;
 	for (size_t i = 0; i < n_rules; i++) {
 		size_t at;
 
-		if (strcmp(rules[i].action, "pin") != 0)
+		if (strcmp(rules[i].action, "pin") != 0 || !among(shown, n_shown, rules[i].product_id))
 			continue;
 		at = rules[i].position > 0 ? (size_t)rules[i].position - 1 : 0;
 		if (at > r->n)
 			at = r->n;
 		memmove(&r->ids[at + 1], &r->ids[at], (r->n - at) * sizeof(*r->ids));
+		memmove(&r->pinned[at + 1], &r->pinned[at], (r->n - at) * sizeof(*r->pinned));
 		r->ids[at] = rules[i].product_id;
+		r->pinned[at] = true;
 		r->n++;
-		r->n_pinned++;
 	}
+	return OK;
 }
 
 static enum err_code find_candidates(struct search *s, struct pg *pg, struct err *e)
@@ -94,11 +114,10 @@ enum err_code find_rank(struct search *s, struct pg *pg, struct ranking *r_r, st
 	if (s->f.sort == SORT_RELEVANCE && k)
 		qsort(v, k, sizeof(*v), by_score);
 	*r_r = (struct ranking){ .ids = arena_array(a, k + n_rules + 1, sizeof(*r_r->ids)),
+				 .pinned = arena_array(a, k + n_rules + 1, sizeof(*r_r->pinned)),
 				 .capped = found->capped,
 				 .relaxed = found->relaxed };
 	for (size_t i = 0; i < k; i++)
 		r_r->ids[r_r->n++] = v[i].id;
-	if (s->f.sort == SORT_RELEVANCE)
-		place_pins(rules, n_rules, r_r);
-	return OK;
+	return s->f.sort == SORT_RELEVANCE ? place_pins(s, pg, rules, n_rules, r_r, e) : OK;
 }

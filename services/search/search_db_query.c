@@ -144,6 +144,31 @@ static const struct pg_stmt vendor_id = {
 	.row_size = sizeof(struct name_row),
 };
 
+/* $2: of these */
+static const struct pg_stmt shown = {
+	.name = "shown",
+	.sql = "SELECT d.product_id AS id FROM search.doc d WHERE " THE_SLOT " AND d.product_id = ANY ($2::text[]) AND " F_CATEGORY
+	       " AND " F_VENDOR " AND " F_BRAND " AND " F_PRICE " AND " F_STOCK " AND " F_RATING " AND " F_ATTRS " LIMIT 200",
+	.col = name_cols,
+	.ncol = 1,
+	.row_size = sizeof(struct name_row),
+};
+
+enum err_code search_db_shown(struct pg *pg, struct arena *a, const char *lang, const char *const *ids, size_t n_ids,
+			      const struct filters *f, const char ***ids_r, size_t *n_r, struct err *e)
+{
+	struct name_row *rows = NULL;
+	size_t n = 0;
+
+	if (pg_rows(pg, &shown, PG_ARGS(P(lang), pg_p_text_array(a, ids, n_ids), FILTER_ARGS), a, &rows, &n, e))
+		return e->code;
+	*ids_r = arena_array(a, n + 1, sizeof(**ids_r));
+	for (size_t i = 0; i < n; i++)
+		(*ids_r)[i] = rows[i].id;
+	*n_r = n;
+	return OK;
+}
+
 static enum err_code one_id(struct pg *pg, struct arena *a, const struct pg_stmt *s, const char *text, const char **id_r,
 			    struct err *e)
 {
@@ -212,5 +237,5 @@ enum err_code search_db_totals(struct pg *pg, struct arena *a, int32_t slot, con
 const struct pg_stmt *const search_db_query_stmts[] = {
 	&top, &good, &all, &top_facets, &good_facets, &all_facets, &top_near, &good_near,
 	&all_near, &by_price, &by_price_down, &by_newest, &by_rating, &by_best,
-	&hits,	     &category_id, &vendor_id,	&words,	    &totals,	NULL,
+	&hits,	     &shown,	 &category_id, &vendor_id, &words, &totals, NULL,
 };

@@ -27,6 +27,9 @@ struct hit_row {
 MUST_CHECK enum err_code search_db_hits(struct pg *, struct arena *, const char *lang, const char *currency,
 					const char *const *ids, size_t n_ids, struct hit_row **rows_r, size_t *n_r,
 					struct err *);
+/* Those of the products that are in the index and pass the filters, in no order. */
+MUST_CHECK enum err_code search_db_shown(struct pg *, struct arena *, const char *lang, const char *const *ids, size_t n_ids,
+					 const struct filters *, const char ***ids_r, size_t *n_r, struct err *);
 /* A category's or vendor's id by id or slug; NULL when unknown. */
 MUST_CHECK enum err_code search_db_category_id(struct pg *, struct arena *, const char *id_or_slug, const char **id_r,
 					       struct err *);

@@ -162,7 +162,9 @@ static void test_synonyms_and_rules(void **state)
 	Search__V1__DeleteRuleRequest no_rule = SEARCH__V1__DELETE_RULE_REQUEST__INIT;
 	Search__V1__Rule *made = NULL;
 	Search__V1__Synonym *s = NULL;
-	char *words[] = { (char *)"shears" };
+	char *words[] = { (char *)"shears" }, *brand[] = { (char *)"lenovo" };
+	Search__V1__SearchRequest in = SEARCH__V1__SEARCH_REQUEST__INIT;
+	Search__V1__SearchReply *r;
 
 	(void)state;
 	assert_int_equal(find("shears")->n_data, 0);
@@ -182,8 +184,33 @@ static void test_synonyms_and_rules(void **state)
 	pg_fixture_sql(w.fx, "INSERT INTO search.rule (id, query, action, product_id, position) VALUES"
 			     " ('rul_00000000000000000000000001', 'laptop', 'pin', 'prd_06', 1),"
 			     " ('rul_00000000000000000000000002', 'laptop', 'hide', 'prd_03', 0)");
+	r = find("laptop");
+	assert_string_equal(r->data[0]->id, "prd_06");
+	assert_true(r->data[0]->pinned && !r->data[1]->pinned);
+	assert_false(has(r, "prd_03"));
+	in.q = (char *)"laptop"; /* from the list that is kept, too */
+	in.has_limit = true;
+	in.limit = 1;
+	r = ask(&in);
+	in.cursor = r->next_cursor;
+	assert_true(r->data[0]->pinned && !ask(&in)->data[0]->pinned);
+	in.cursor = NULL;
+	in.has_limit = false;
+	/* A pin overrules neither the filters nor that a product is no more sold. */
+	in.brand = brand;
+	in.n_brand = 1;
+	r = ask(&in);
+	assert_int_equal(r->n_data, 1);
+	assert_string_equal(r->data[0]->id, "prd_04");
+	assert_int_equal(r->total, 1);
+	put(&shop[5], false);
+	refresh();
+	r = find("laptop");
+	assert_string_equal(r->data[0]->id, "prd_04");
+	assert_int_equal(r->total, r->n_data);
+	put(&shop[5], true);
+	refresh();
 	assert_string_equal(first("laptop"), "prd_06");
-	assert_false(has(find("laptop"), "prd_03"));
 	pg_fixture_sql(w.fx, "UPDATE search.rule SET ends_at = now() - interval '1 s'");
 	assert_string_not_equal(first("laptop"), "prd_06");
 	assert_true(has(find("laptop"), "prd_03"));
