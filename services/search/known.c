@@ -269,14 +269,15 @@ static enum err_code refresh(struct pg *pg, struct search_svc *svc, struct arena
 	struct state_row *s = NULL;
 	struct synonym_row *rows = NULL;
 	size_t n = 0;
-	int64_t sum, version;
+	int64_t sum, version, rules;
 
-	if (search_db_state(pg, a, &s, e) || search_db_synonyms(pg, a, "", 2000, &rows, &n, e))
+	if (search_db_state(pg, a, &s, e) || search_db_synonyms(pg, a, "", 2000, &rows, &n, e) ||
+	    search_db_rules_mark(pg, a, &rules, e))
 		return e->code;
 	if ((k->slot != s->slot || k->seq != s->seq) && refresh_words(pg, svc, s, e))
 		return e->code;
 	sum = sum_of(rows, n);
-	version = s->seq * 2 + s->slot + sum;
+	version = (int64_t)((uint64_t)s->seq * 2 + (uint64_t)s->slot + (uint64_t)sum + (uint64_t)rules);
 	(void)pthread_rwlock_wrlock(&k->lock);
 	if (sum != k->synonyms_sum || !k->synonyms.v)
 		take_synonyms(k, rows, n);

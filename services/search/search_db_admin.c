@@ -74,6 +74,18 @@ static const struct pg_stmt rules_now = {
 	       " AND (ends_at IS NULL OR now() < ends_at) ORDER BY position, id LIMIT 200",
 	RULE_ROW,
 };
+struct mark_row {
+	int64_t mark;
+};
+static const struct pg_col mark_cols[] = { PG_COL(mark_row, mark) };
+static const struct pg_stmt rules_mark = {
+	.name = "rules_mark",
+	.sql = "SELECT coalesce(bit_xor(hashtextextended(id, 0)), 0) AS mark FROM search.rule"
+	       " WHERE (starts_at IS NULL OR starts_at <= now()) AND (ends_at IS NULL OR now() < ends_at)",
+	.col = mark_cols,
+	.ncol = 1,
+	.row_size = sizeof(struct mark_row),
+};
 static const struct pg_stmt rule_add = {
 	.name = "rule_add",
 	.sql = "INSERT INTO search.rule (id, query, action, product_id, position, boost_percent, starts_at, ends_at)"
@@ -95,6 +107,16 @@ enum err_code search_db_rules_now(struct pg *pg, struct arena *a, const char *qu
 				  size_t *n_r, struct err *e)
 {
 	return pg_rows(pg, &rules_now, PG_ARGS(P(query)), a, rows_r, n_r, e);
+}
+
+enum err_code search_db_rules_mark(struct pg *pg, struct arena *a, int64_t *mark_r, struct err *e)
+{
+	struct mark_row *row = NULL;
+
+	if (pg_one(pg, &rules_mark, PG_NONE, a, &row, e))
+		return e->code;
+	*mark_r = row->mark;
+	return OK;
 }
 
 enum err_code search_db_rule_add(struct pg *pg, const struct rule_row *r, struct err *e)
@@ -183,6 +205,6 @@ enum err_code search_db_report(struct pg *pg, struct arena *a, int32_t days, enu
 }
 
 const struct pg_stmt *const search_db_admin_stmts[] = {
-	&synonyms, &synonym_add, &synonym_drop, &rules, &rules_now, &rule_add, &rule_drop, &log_add,
+	&synonyms, &synonym_add, &synonym_drop, &rules, &rules_now, &rules_mark, &rule_add, &rule_drop, &log_add,
 	&click,	   &clicks_count, &log_forget, &report, NULL,
 };

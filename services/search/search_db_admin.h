@@ -26,6 +26,8 @@ MUST_CHECK enum err_code search_db_rules(struct pg *, struct arena *, const char
 /* Those that hold now. */
 MUST_CHECK enum err_code search_db_rules_now(struct pg *, struct arena *, const char *query, struct rule_row **rows_r,
 					     size_t *n_r, struct err *);
+/* Another number when other rules are in effect. */
+MUST_CHECK enum err_code search_db_rules_mark(struct pg *, struct arena *, int64_t *mark_r, struct err *);
 MUST_CHECK enum err_code search_db_rule_add(struct pg *, const struct rule_row *, struct err *);
 MUST_CHECK enum err_code search_db_rule_drop(struct pg *, const char *id, bool *found_r, struct err *);
 

@@ -163,6 +163,7 @@ static void test_synonyms_and_rules(void **state)
 	Search__V1__Rule *made = NULL;
 	Search__V1__Synonym *s = NULL;
 	char *words[] = { (char *)"shears" }, *brand[] = { (char *)"lenovo" };
+	int64_t before;
 	Search__V1__SearchRequest in = SEARCH__V1__SEARCH_REQUEST__INIT;
 	Search__V1__SearchReply *r;
 
@@ -181,6 +182,7 @@ static void test_synonyms_and_rules(void **state)
 	rule.product_id = (char *)"prd_06";
 	rule.position = 1;
 	assert_int_equal(handlers_ask(&w.h, w.a, "CreateRule", &who_nobody, &rule, NULL, NULL), E_UNAUTH);
+	before = known_version(w.svc.known);
 	pg_fixture_sql(w.fx, "INSERT INTO search.rule (id, query, action, product_id, position) VALUES"
 			     " ('rul_00000000000000000000000001', 'laptop', 'pin', 'prd_06', 1),"
 			     " ('rul_00000000000000000000000002', 'laptop', 'hide', 'prd_03', 0)");
@@ -211,7 +213,11 @@ static void test_synonyms_and_rules(void **state)
 	put(&shop[5], true);
 	refresh();
 	assert_string_equal(first("laptop"), "prd_06");
+	assert_true(known_version(w.svc.known) != before); /* answers that are kept are not those of other rules */
+	before = known_version(w.svc.known);
 	pg_fixture_sql(w.fx, "UPDATE search.rule SET ends_at = now() - interval '1 s'");
+	refresh();
+	assert_true(known_version(w.svc.known) != before);
 	assert_string_not_equal(first("laptop"), "prd_06");
 	assert_true(has(find("laptop"), "prd_03"));
 	rule.product_id = (char *)"prd_01jd000000000000000000000x";
