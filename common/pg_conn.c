@@ -19,6 +19,7 @@ static const struct sqlstate_row sqlstates[] = {
 	{ "23P01", E_CONFLICT, "pg.constraint" },
 	{ "23", E_RULE, "pg.constraint" },
 	{ "22", E_INVALID, "common.invalid_input" },
+	{ "54000", E_INVALID, "common.invalid_input" }, /* longer than an index takes */
 	{ "57014", E_UNAVAILABLE, "pg.unavailable" }, /* statement_timeout, cancel */
 	{ "55P03", E_UNAVAILABLE, "pg.unavailable" }, /* lock_timeout */
 	{ "57P", E_UNAVAILABLE, "pg.unavailable" },   /* shutting down, starting up */

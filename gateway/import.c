@@ -1,12 +1,14 @@
 /*
  * Bulk import: the body goes to the daemon piece by piece, never as a whole into memory. Pieces have a fixed size, so a
- * repeated upload (same Idempotency-Key) sends the same pieces under the same numbers, which the daemon ignores.
+ * repeated upload (same Idempotency-Key) sends the same pieces under the same numbers, which the daemon ignores; by the
+ * digest of the whole it tells another file from the same one.
  */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
+#include "common/crypto.h"
 #include "common/pb_guard.h"
 #include "common/timeutil.h"
 #include "gateway/gateway.h"
@@ -20,6 +22,7 @@ struct import {
 	const ProtobufCServiceDescriptor *svc;
 	const char *id;
 	char *buf; /* CHUNK bytes */
+	struct sha256_ctx *sum; /* of the whole body */
 	int64_t seq, sent, end_ms;
 };
 
@@ -154,6 +157,7 @@ static enum err_code send_body(struct import *im)
 			goto too_large;
 		if (n && send_piece(im, (size_t)n))
 			return x->call.err.code;
+		sha256_add(im->sum, im->buf, (size_t)n);
 		arena_reset(x->call.arena);
 	}
 	if (x->req->has_length && im->sent != x->req->length)
@@ -170,12 +174,16 @@ static enum err_code finish(struct import *im, struct pg_bytes *out_r)
 {
 	const ProtobufCMethodDescriptor *d = method(im, "ImportClose");
 	const struct rpc_opts none = { 0 };
+	uint8_t digest[SHA256_LEN];
 	ProtobufCMessage *m;
 
+	sha256_end(im->sum, digest);
+	im->sum = NULL;
 	if (!d)
 		return err_set(&im->x->call.err, E_INTERNAL, "common.internal", "no method ImportClose");
 	m = jpb_new(im->x->call.arena, d->input);
 	jpb_put_str(m, "import_id", im->id);
+	jpb_put_bytes(m, "digest", digest, sizeof digest);
 	return call(im, "ImportClose", m, &none, out_r);
 }
 
@@ -196,6 +204,7 @@ enum err_code serve_import(struct exchange *x)
 		return err_set(&x->call.err, E_INVALID, "http.media_type", "compressed import");
 	im.end_ms = mono_ms() + (int64_t)x->gw->conf.import_total_s * 1000;
 	im.buf = malloc(CHUNK);
+	im.sum = sha256_start();
 	rc = im.buf ? begin(&im) : err_set(&x->call.err, E_INTERNAL, "common.internal", "out of memory");
 	if (!rc)
 		rc = send_body(&im);
@@ -203,6 +212,8 @@ enum err_code serve_import(struct exchange *x)
 		rc = finish(&im, &out);
 	if (!rc)
 		rc = serve_reply(x, out);
+	if (im.sum)
+		sha256_end(im.sum, (uint8_t[SHA256_LEN]){ 0 });
 	free(im.buf);
 	free((char *)(uintptr_t)im.id);
 	return rc;

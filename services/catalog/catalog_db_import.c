@@ -4,7 +4,7 @@
 	"id, vendor_id, name, format, policy, currency, category_attribute, state, message, header, publish, bytes, chunks," \
 	" parsed_chunks, parsed_bytes, rows_read, rows_bad, rows_applied, created, updated, unchanged,"              \
 	" (extract(epoch FROM created_at) * 1000)::bigint AS created_at,"                                            \
-	" coalesce((extract(epoch FROM finished_at) * 1000)::bigint, 0) AS finished_at, carry"
+	" coalesce((extract(epoch FROM finished_at) * 1000)::bigint, 0) AS finished_at, carry, digest"
 static const struct pg_col import_cols[] = {
 	PG_COL(import_state, id),	    PG_COL(import_state, vendor_id),	PG_COL(import_state, name),
 	PG_COL(import_state, format),	    PG_COL(import_state, policy),	PG_COL(import_state, currency),
@@ -14,8 +14,9 @@ static const struct pg_col import_cols[] = {
 	PG_COL(import_state, rows_read),    PG_COL(import_state, rows_bad),	PG_COL(import_state, rows_applied),
 	PG_COL(import_state, created),	    PG_COL(import_state, updated),	PG_COL(import_state, unchanged),
 	PG_COL(import_state, created_at),   PG_COL(import_state, finished_at),	PG_COL(import_state, carry),
+	PG_COL(import_state, digest),
 };
-#define IMPORT_ROW .col = import_cols, .ncol = 24, .row_size = sizeof(struct import_state)
+#define IMPORT_ROW .col = import_cols, .ncol = 25, .row_size = sizeof(struct import_state)
 
 static const struct pg_stmt add = {
 	.name = "import_add",
@@ -41,7 +42,8 @@ static const struct pg_stmt page = {
 };
 static const struct pg_stmt next = {
 	.name = "import_next",
-	.sql = "SELECT " IMPORT_COLUMNS " FROM catalog.import WHERE state IN ('validating', 'applying') ORDER BY id LIMIT 1",
+	.sql = "UPDATE catalog.import SET touched_at = clock_timestamp() WHERE id = (SELECT i.id FROM catalog.import i"
+	       " WHERE i.state IN ('validating', 'applying') ORDER BY i.touched_at, i.id LIMIT 1) RETURNING " IMPORT_COLUMNS,
 	IMPORT_ROW,
 };
 
@@ -131,6 +133,16 @@ enum err_code catalog_db_import_state(struct pg *pg, const char *id, const char 
 				      struct err *e)
 {
 	return pg_exec(pg, &state_set, PG_ARGS(P(id), P(state), P(message)), NULL, e);
+}
+
+static const struct pg_stmt complete = {
+	.name = "import_complete",
+	.sql = "UPDATE catalog.import SET state = 'validating', digest = $2::bytea WHERE id = $1",
+};
+
+enum err_code catalog_db_import_complete(struct pg *pg, const char *id, struct pg_bytes digest, struct err *e)
+{
+	return pg_exec(pg, &complete, PG_ARGS(P(id), digest.len ? P(digest) : PG_NULL), NULL, e);
 }
 
 /* ---- staged rows ---- */
@@ -326,7 +338,7 @@ enum err_code catalog_db_import_variant(struct pg *pg, struct arena *a, const ch
 
 const struct pg_stmt *const catalog_db_import_stmts[] = {
 	&add,	      &one,	    &one_locked,  &page,	 &next,	       &chunk_expect, &chunk_add, &chunk,
-	&parsed,      &state_set,   &row_add,	  &error_add,	 &check_twice, &check_taken,  &check_category,
+	&parsed,      &state_set,   &complete,	  &row_add,	  &error_add,	 &check_twice, &check_taken,  &check_category,
 	&mark_bad,    &rows,	    &row_drop,	  &row_bad,	 &count,       &clean_chunks, &clean_rows,
 	&forgotten,   &errors,	    &product,	  &variant,	 NULL,
 };

@@ -9,7 +9,7 @@ struct import_state {
 	bool publish;
 	int64_t bytes, chunks, parsed_chunks, parsed_bytes, rows_read, rows_bad, rows_applied, created, updated, unchanged,
 		created_at, finished_at;
-	struct pg_bytes carry;
+	struct pg_bytes carry, digest; /* digest: of the whole file, once it has come */
 };
 MUST_CHECK enum err_code catalog_db_import_add(struct pg *, const struct import_state *, struct err *);
 /* lock: for update. vendor_id NULL: anybody's. */
@@ -17,7 +17,7 @@ MUST_CHECK enum err_code catalog_db_import(struct pg *, struct arena *, const ch
 					   struct import_state **row_r, bool *found_r, struct err *);
 MUST_CHECK enum err_code catalog_db_imports(struct pg *, struct arena *, const char *vendor_id, const char *before,
 					    int32_t limit, struct import_state **rows_r, size_t *n_r, struct err *);
-/* The oldest import to be worked on; found_r false when there is none. */
+/* The import to be worked on that has waited longest for its turn, which is taken; found_r false when there is none. */
 MUST_CHECK enum err_code catalog_db_import_next(struct pg *, struct arena *, struct import_state **row_r, bool *found_r,
 						struct err *);
 /* Stores the chunk when seq is the one expected; fresh_r false otherwise. */
@@ -31,6 +31,8 @@ MUST_CHECK enum err_code catalog_db_import_chunk(struct pg *, struct arena *, co
 MUST_CHECK enum err_code catalog_db_import_parsed(struct pg *, const struct import_state *, struct err *);
 MUST_CHECK enum err_code catalog_db_import_state(struct pg *, const char *id, const char *state, const char *message,
 						 struct err *);
+/* The whole file has come. */
+MUST_CHECK enum err_code catalog_db_import_complete(struct pg *, const char *id, struct pg_bytes digest, struct err *);
 /* Adds a staged row; one with the same key gets its variants. */
 MUST_CHECK enum err_code catalog_db_import_row_add(struct pg *, const char *id, int64_t row, const char *key,
 						   const char *doc, struct err *);

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/check.h"
 #include "services/catalog/catalog.h"
 
 #define SLUG_MAX 80
@@ -124,4 +125,15 @@ bool catalog_attributes_ok(struct err *e, const char *field, const char *text)
 		}
 	json_decref(root);
 	return ok;
+}
+
+void catalog_check_media(struct err *e, const char *field, const char *key)
+{
+	size_t n = key ? strlen(key) : 0;
+
+	if (!check_text(e, field, key, 1, 300))
+		return;
+	if (key[0] == '/' || key[n - 1] == '/' || strstr(key, "..") || strstr(key, "//") ||
+	    strspn(key, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789/_.-") != n)
+		err_detail(e, field, NULL, "must be a relative path of letters, digits, / _ . -");
 }

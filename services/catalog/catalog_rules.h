@@ -20,4 +20,7 @@ bool catalog_attr_parse(struct arena *a, const char *s, const char **name_r, con
 /* A flat JSON object: values are texts (at most CATALOG_VALUE_MAX bytes), numbers, booleans, or lists of texts. Adds a detail otherwise. */
 bool catalog_attributes_ok(struct err *e, const char *field, const char *json);
 
+/* A picture's name in the object store: 1 to 300 bytes, a relative path without "..". */
+void catalog_check_media(struct err *e, const char *field, const char *key);
+
 #endif

@@ -5,6 +5,7 @@
 
 #include "catalog.pb-c.h"
 #include "common/check.h"
+#include "common/crypto.h"
 #include "common/id.h"
 #include "common/page.h"
 #include "services/catalog/catalog.h"
@@ -132,6 +133,24 @@ struct chunk_tx {
 	Catalog__V1__Import *out;
 };
 
+static enum err_code another_file(const struct import_state *s, struct err *e)
+{
+	return err_set(e, E_RULE, "idem.key_reused", "another file than that of %s", s->id);
+}
+
+/* A repeated upload: while pieces are kept each must be what came before; afterwards the whole file is compared. */
+static enum err_code same_piece(struct chunk_tx *t, struct pg *pg, const struct import_state *s, struct err *e)
+{
+	struct chunk_row *had = NULL;
+	bool found = false;
+
+	if (catalog_db_import_chunk(pg, t->c->arena, s->id, t->in->seq, &had, &found, e))
+		return e->code;
+	if (found && (had->data.len != t->in->data.len || memcmp(had->data.data, t->in->data.data, had->data.len) != 0))
+		return another_file(s, e);
+	return OK;
+}
+
 static enum err_code chunk_tx(struct pg *pg, void *arg, struct err *e)
 {
 	struct chunk_tx *t = arg;
@@ -143,10 +162,13 @@ static enum err_code chunk_tx(struct pg *pg, void *arg, struct err *e)
 		return e->code;
 	if (!found)
 		return err_set(e, E_NOT_FOUND, "catalog.import_unknown", "%s", t->in->import_id);
-	if (t->in->seq >= s->chunks &&
-	    catalog_db_import_chunk_add(pg, s->id, t->in->seq, data, &fresh, e))
+	if (t->in->seq < s->chunks)
+		return same_piece(t, pg, s, e) ? e->code : import_reply(t->c, pg, s->id, t->out, e);
+	if (catalog_db_import_chunk_add(pg, s->id, t->in->seq, data, &fresh, e))
 		return e->code;
-	if (!fresh && t->in->seq >= s->chunks)
+	if (!fresh && s->digest.len)
+		return another_file(s, e);
+	if (!fresh)
 		return err_set(e, E_CONFLICT, "catalog.import_order", "chunk %lld, %lld expected, state %s",
 			       (long long)t->in->seq, (long long)s->chunks, s->state);
 	return import_reply(t->c, pg, s->id, t->out, e);
@@ -177,6 +199,7 @@ struct close_tx {
 static enum err_code close_tx(struct pg *pg, void *arg, struct err *e)
 {
 	struct close_tx *t = arg;
+	const struct pg_bytes digest = { t->in->digest.data, t->in->has_digest ? t->in->digest.len : 0 };
 	struct import_state *s = NULL;
 	bool found = false;
 
@@ -184,12 +207,15 @@ static enum err_code close_tx(struct pg *pg, void *arg, struct err *e)
 		return e->code;
 	if (!found)
 		return err_set(e, E_NOT_FOUND, "catalog.import_unknown", "%s", t->in->import_id);
-	if (strcmp(s->state, "receiving") == 0 &&
-	    catalog_db_import_state(pg, s->id, t->in->abort ? "cancelled" : "validating",
-				    t->in->abort ? "the upload broke off" : NULL, e))
-		return e->code;
-	if (strcmp(s->state, "receiving") == 0 && t->in->abort && catalog_db_import_clean(pg, s->id, e))
-		return e->code;
+	if (strcmp(s->state, "receiving") == 0) {
+		if (t->in->abort ? catalog_db_import_state(pg, s->id, "cancelled", "the upload broke off", e) ||
+					   catalog_db_import_clean(pg, s->id, e)
+				 : catalog_db_import_complete(pg, s->id, digest, e))
+			return e->code;
+	} else if (digest.len && s->digest.len &&
+		   (digest.len != s->digest.len || memcmp(digest.data, s->digest.data, digest.len) != 0)) {
+		return another_file(s, e);
+	}
 	return import_reply(t->c, pg, s->id, t->out, e);
 }
 
@@ -201,6 +227,8 @@ static enum err_code catalog_import_close(struct call *c, const Catalog__V1__Imp
 	if (call_vendor(c, "vendor.catalog"))
 		return c->err.code;
 	check_id(&c->err, "import_id", in->import_id, "imp");
+	if (in->has_digest && in->digest.len != SHA256_LEN)
+		err_detail(&c->err, "digest", NULL, "must be %d bytes", SHA256_LEN);
 	if (c->err.n_details)
 		return err_set(&c->err, E_INVALID, "common.invalid_input", "import close");
 	return call_tx(c, CALL_TX_PLAIN, close_tx, &t);

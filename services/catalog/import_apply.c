@@ -40,9 +40,14 @@ static enum err_code derived_category(struct apply *t, const char *name, const c
 {
 	const char *slug = catalog_slug(t->a, name);
 	struct category_row *row = NULL;
+	char hash[SHA256_HEX_LEN];
 	bool found = false;
 	char id[ID_LEN];
 
+	if (strcmp(slug, "item") == 0 && strcasecmp(name, slug) != 0) { /* no Latin letter: told apart by all of it */
+		sha256_hex(name, strlen(name), hash);
+		slug = arena_printf(t->a, "item-%.12s", hash);
+	}
 	if (catalog_db_category(t->pg, t->a, slug, &row, &found, e))
 		return e->code;
 	if (found)

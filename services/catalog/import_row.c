@@ -7,6 +7,7 @@
 #include "common/check.h"
 #include "common/money.h"
 #include "services/catalog/catalog.h"
+#include "services/catalog/catalog_rules.h"
 
 bool import_decimal(const char *s, int digits, int64_t *minor_r)
 {
@@ -330,6 +331,7 @@ json_t *import_row_from_json(const json_t *given, const struct import_rules *rul
 {
 	json_t *row, *doc, *item;
 	const char *name, *derive;
+	size_t i;
 
 	if (!json_is_object(given)) {
 		err_detail(e, "row", NULL, "must be a JSON object");
@@ -356,6 +358,8 @@ json_t *import_row_from_json(const json_t *given, const struct import_rules *rul
 	json_object_set_new(doc, "categories",
 			    text_list(json_object_get(row, "categories"), "categories", CATALOG_CATEGORIES_MAX, e));
 	json_object_set_new(doc, "media", text_list(json_object_get(row, "media"), "media", CATALOG_MEDIA_MAX, e));
+	json_array_foreach (json_object_get(doc, "media"), i, item)
+		catalog_check_media(e, "media", json_string_value(item));
 	add_variants(doc, row, rules, e);
 	add_attributes(doc, row, e);
 	if (!json_object_get(doc, "key")) { /* the first SKU names the product */
@@ -367,7 +371,7 @@ json_t *import_row_from_json(const json_t *given, const struct import_rules *rul
 	derive = rules->category_attribute ? json_string_value(json_object_get(json_object_get(doc, "attributes"),
 									       rules->category_attribute))
 					   : NULL;
-	if (derive && *derive && strlen(derive) <= 120)
+	if (derive && *derive && strlen(derive) <= 120 && text_clean(derive, strlen(derive)))
 		json_object_set_new(doc, "derive", json_string(derive));
 	json_decref(row);
 	if (e->n_details) {

@@ -266,9 +266,10 @@ static enum err_code refuse_tx(struct pg *pg, void *arg, struct err *e)
 	return catalog_db_import_count(pg, im->id, 0, 0, 0, 0, 1, e);
 }
 
+/* Also what nobody thought of, when it is one row's: others must not wait behind it for ever. */
 static bool is_refusal(enum err_code code)
 {
-	return code == E_INVALID || code == E_CONFLICT || code == E_RULE || code == E_NOT_FOUND;
+	return code == E_INVALID || code == E_CONFLICT || code == E_RULE || code == E_NOT_FOUND || code == E_INTERNAL;
 }
 
 /* A batch; when one row in it is refused, the rows one by one. */
@@ -293,6 +294,9 @@ static enum err_code apply(struct step *s, struct err *e)
 		}
 		if (!is_refusal(why.code))
 			break;
+		if (why.code == E_INTERNAL)
+			log_msg(LVL_ERROR, "a row of an import cannot be applied", LF_S("import", s->import->id),
+				LF_I("row", s->first), LF_S("why", why.msg));
 		if (!why.n_details)
 			err_detail(&why, "row", NULL, "%s", err_info(why.slug)->message);
 		if (pg_tx(s->svc->pool, mono_ms() + 30000, &who, refuse_tx, &r, e))
@@ -348,6 +352,13 @@ static enum err_code one_step(struct step *s, struct err *e)
 	return s->idle ? run(s, finish_tx, e) : OK;
 }
 
+static enum err_code give_up_tx(struct pg *pg, void *arg, struct err *e)
+{
+	struct step *s = arg;
+
+	return end_as(pg, s->import->id, "failed", "it could not be read for a reason of ours; the log says which", e);
+}
+
 enum err_code import_work(void *svc, struct arena *a, struct err *e)
 {
 	int64_t until = mono_ms() + WORK_MS;
@@ -360,8 +371,14 @@ enum err_code import_work(void *svc, struct arena *a, struct err *e)
 			return e->code;
 		if (!s.import)
 			return OK;
-		if (one_step(&s, e))
+		if (one_step(&s, e) != E_INTERNAL && e->code)
 			return e->code;
+		if (e->code) { /* not by waiting: the next import gets its turn */
+			log_msg(LVL_ERROR, "an import fails", LF_S("import", s.import->id), LF_S("why", e->msg));
+			err_clear(e);
+			if (run(&s, give_up_tx, e))
+				return e->code;
+		}
 	} while (mono_ms() < until);
 	return OK;
 }

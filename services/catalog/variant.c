@@ -178,24 +178,13 @@ static enum err_code put_media(struct own_change *ch, struct pg *pg, const struc
 }
 
 /* Keys are paths of ours: no dots to climb with, no scheme. */
-static void check_media_key(struct err *e, const char *key)
-{
-	size_t n = key ? strlen(key) : 0;
-
-	if (!check_text(e, "key", key, 1, 300))
-		return;
-	if (key[0] == '/' || key[n - 1] == '/' || strstr(key, "..") || strstr(key, "//") ||
-	    strspn(key, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789/_.-") != n)
-		err_detail(e, "key", NULL, "must be a relative path of letters, digits, / _ . -");
-}
-
 static enum err_code catalog_put_media(struct call *c, const Catalog__V1__PutMediaRequest *in,
 				       Catalog__V1__Product *out)
 {
 	struct own_change ch = { .c = c, .product_id = in->product_id, .if_match = in->hdr_if_match, .fn = put_media,
 				 .in = in, .out = out };
 
-	check_media_key(&c->err, in->key);
+	catalog_check_media(&c->err, "key", in->key);
 	if (in->alt)
 		check_text(&c->err, "alt", in->alt, 0, 300);
 	check_range(&c->err, "position", in->position, 0, 10000);

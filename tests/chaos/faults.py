@@ -70,7 +70,7 @@ class Stage:
         return line.split("=", 1)[1].strip().strip("'").replace("user=souk_cart", "user=postgres")
 
     def sql(self, text, timeout=30):
-        done = subprocess.run(["psql", "-X", "-A", "-t", "-q", "-v", "ON_ERROR_STOP=1", "-c", text, self.dsn()], text=True,
+        done = subprocess.run(["psql", "-X", "-A", "-t", "-q", "-v", "ON_ERROR_STOP=1", "-f", "-", self.dsn()], text=True, input=text,
                               capture_output=True, timeout=timeout)
         if done.returncode:
             raise OSError(done.stderr.strip())

@@ -3,6 +3,8 @@
 import csv
 import io
 import json
+import random
+import string
 import time
 import urllib.parse
 
@@ -375,6 +377,26 @@ class Import(Goods):
         self.assertEqual(len(list(vendor.walk("/api/vendor/products/imports"))), 1)
         self.assertError(self.begin(vendor, data, key=key, format="jsonl", policy="reject_bad_rows"), 422,
                          "IDEMPOTENCY_KEY_REUSED")
+        for other in (self.lines(self.rows(30)), self.lines(self.rows(2)), data + b" " * 300000):
+            self.assertError(self.begin(vendor, other, key=key, format="jsonl"), 422, "IDEMPOTENCY_KEY_REUSED")
+
+    def test_categories_of_other_alphabets_are_told_apart(self):
+        vendor, rows = self.new_vendor(), self.rows(3)
+        for row, kind in zip(rows, ("Кофе", "コーヒー", "Кофе")):
+            row["product_type"] = kind
+        state = self.finish(vendor, self.begin(vendor, self.lines(rows), format="jsonl", publish="true",
+                                               category_attribute="product_type"))
+        self.assertEqual((state["state"], state["products_created"]), ("done", 3))
+        found = [[c["name"] for c in vendor.get(f"/api/vendor/products/{p['id']}", expect=200)["categories"]]
+                 for p in vendor.walk("/api/vendor/products")]
+        self.assertEqual(sorted(found), [["Кофе"], ["Кофе"], ["コーヒー"]])
+
+    def test_a_bad_picture_is_a_bad_row_and_holds_nobody_up(self):
+        vendor, other, rows = self.new_vendor(), self.new_vendor(), self.rows(3)
+        rows[1]["media"] = ["".join(random.Random(1).choices(string.ascii_letters, k=4000))]
+        state = self.finish(vendor, self.begin(vendor, self.lines(rows), format="jsonl", policy="reject_bad_rows"))
+        self.assertEqual((state["state"], state["products_created"], state["rows_bad"]), ("done", 2, 1))
+        self.assertEqual(self.finish(other, self.begin(other, self.lines(self.rows(2)), format="jsonl"))["state"], "done")
 
     def test_refusals(self):
         vendor = self.vendor()

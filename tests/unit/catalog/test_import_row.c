@@ -158,6 +158,8 @@ static void test_variants(void **state)
 
 static void test_bad_rows(void **state)
 {
+	char long_name[400];
+
 	(void)state;
 	refuses("[]", "row");
 	refuses("\"x\"", "row");
@@ -173,6 +175,10 @@ static void test_bad_rows(void **state)
 	refuses("{\"sku\":\"A\",\"title\":\"T\",\"weight_g\":1e300}", "weight_g");
 	refuses("{\"sku\":\"A\",\"title\":\"T\",\"categories\":5}", "categories");
 	refuses("{\"sku\":\"A\",\"title\":\"T\",\"media\":[5]}", "media");
+	refuses("{\"sku\":\"A\",\"title\":\"T\",\"media\":[\"a.jpg\",\"../b.jpg\"]}", "media");
+	refuses("{\"sku\":\"A\",\"title\":\"T\",\"media\":\"https://x.example/a.jpg\"}", "media");
+	(void)snprintf(long_name, sizeof(long_name), "{\"sku\":\"A\",\"title\":\"T\",\"media\":[\"%0301d\"]}", 7);
+	refuses(long_name, "media");
 }
 
 /* Stray control characters and line separators of real catalogues become blanks instead of costing the row. */
