@@ -80,7 +80,7 @@ const struct route catalog_routes[] = {
 	{ "GET", "/api/vendor/products/imports/{import_id}", "catalog", "GetImport", IN(get_import_request), IN(import),
 	  OWN_READ, .doc = "The state and progress of an import." },
 	{ "GET", "/api/vendor/products/imports/{import_id}/errors", "catalog", "ListImportErrors", IN(import_errors_request),
-	  IN(import_errors_reply), OWN_READ, .doc = "What was wrong with which row." },
+	  IN(import_errors_reply), OWN_READ, .doc = "What was wrong with which row; of more than 10,000 bad rows the first 10,000 are told, all are counted." },
 	/* ---- administrators ---- */
 	{ "GET", "/api/admin/vendors", "catalog", "ListVendors", IN(list_vendors_request), IN(list_vendors_reply),
 	  ADMIN_READ("admin.vendors"), .tag = "admin vendors", .doc = "Vendors by state." },

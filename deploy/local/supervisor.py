@@ -20,6 +20,7 @@ import urllib.request
 from settings import Problem, say
 
 LOG_MAX = 64 << 20  # a log is turned to .1 past this size
+FULL = (errno.ENOSPC, errno.EDQUOT)
 PR_SET_PDEATHSIG = 1
 PR_SET_CHILD_SUBREAPER = 36
 STEADY = 10.0  # a process that was ready and lived so long starts again at once
@@ -37,19 +38,24 @@ class Log:
         self.full = False
 
     def write(self, data):
-        if self.size > LOG_MAX:
-            self.file.close()
-            os.replace(self.path, self.path + ".1")
-            self.file = open(self.path, "ab", buffering=0)
-            self.size = 0
         try:
+            if self.size > LOG_MAX:
+                self._turn()
             self.file.write(data)
             self.size += len(data)
             self.full = False
         except OSError as e:
-            if e.errno not in (errno.ENOSPC, errno.EDQUOT):
+            if e.errno not in FULL:
                 raise
             self.full = True
+
+    def _turn(self):
+        """The old file stays in use until a new one could be made."""
+        new = open(self.path + ".new", "wb", buffering=0)
+        os.replace(self.path, self.path + ".1")
+        os.replace(self.path + ".new", self.path)
+        self.file.close()
+        self.file, self.size = new, 0
 
 
 class Child:
@@ -312,7 +318,7 @@ class Supervisor:
                 json.dump(state, f, indent=1)
             os.replace(self.s.state_file + ".new", self.s.state_file)
         except OSError as e:
-            if e.errno != errno.ENOSPC:
+            if e.errno not in FULL:
                 raise
 
 

@@ -15,6 +15,9 @@ static const struct command {
 			  "  reco status|models|train|cancel|approve|reject|deploy|rollback --url URL --email E\n"
 			  "                                      the models of recommendations" },
 	{ "search", ctl_search, "search reindex --url URL --email E     rebuilds the search index, with a progress bar" },
+	{ "events", ctl_events, "events lag|dead-letters|replay --url URL --email E\n"
+				"                                      how far daemons are with events, what failed, once more" },
+	{ "audit", ctl_audit, "audit --service NAME --url URL --email E   who changed what" },
 };
 
 static int usage(FILE *out)

@@ -24,7 +24,7 @@ struct column {
 	bool number;
 };
 struct sender {
-	struct ctl_session s;
+	struct ctl_session *s;
 	const struct opts *o;
 	struct column column[COLUMNS_MAX];
 	size_t n_columns;
@@ -38,14 +38,13 @@ struct sender {
 static int usage(void)
 {
 	fprintf(stderr,
-		"usage: soukctl reco import --url URL --email EMAIL [options] FILE\n"
+		"usage: soukctl reco import --url URL [--email EMAIL] [options] FILE\n"
 		"       soukctl reco report|status|models|train|cancel|approve|reject|deploy|rollback …\n"
 		"  --source NAME            where the history is from; default: the file's name\n"
 		"  --format csv|tsv|jsonl   default: by the file's name\n"
 		"  --type TYPE              of rows that name none: purchase (default), view, click, add_to_cart, rating\n"
 		"Columns, by the first line: id type user_id session_id product_id occurred_at order_id qty rating; or customer,\n"
-		"sku, ts, invoice for user_id, product_id, occurred_at, order_id. Others are left. Times without a zone are UTC.\n"
-		"The password is read from SOUK_PASSWORD, the file SOUK_PASSWORD_FILE, or the terminal.\n");
+		"sku, ts, invoice for user_id, product_id, occurred_at, order_id. Others are left. Times without a zone are UTC.\n" CTL_CREDENTIALS);
 	return 2;
 }
 
@@ -205,7 +204,7 @@ static void begin(struct sender *x)
 
 static int flush(struct sender *x)
 {
-	const char *const headers[] = { x->s.bearer, "Content-Type: application/json", NULL };
+	const char *const headers[] = { x->s->bearer, "Content-Type: application/json", NULL };
 	const char *text = "";
 	char why[256] = "";
 	int rc;
@@ -213,8 +212,8 @@ static int flush(struct sender *x)
 	if (!x->rows)
 		return 0;
 	buf_str(&x->body, "]}");
-	arena_reset(x->s.arena);
-	rc = ctl_request(&x->s, "POST", "/api/admin/reco/history", headers, (struct pg_bytes){ x->body.data, x->body.len },
+	arena_reset(x->s->arena);
+	rc = ctl_request(x->s, "POST", "/api/admin/reco/history", headers, (struct pg_bytes){ x->body.data, x->body.len },
 			 CALL_MS, &text);
 	if (rc) {
 		fprintf(stderr, "soukctl: up to line %lld\n", (long long)x->line);
@@ -268,11 +267,10 @@ static int send_file(struct sender *x, const char *data)
 	return flush(x);
 }
 
-static int run(const struct opts *o)
+static int run(struct ctl_session *s, void *arg)
 {
-	const struct httpc_conf conf = { .max_handles = 1, .queue = 1, .breaker_failures = 1000, .breaker_open_ms = 1 };
-	struct sender x = { .o = o, .tty = isatty(STDERR_FILENO) };
-	struct err e = { 0 };
+	const struct opts *o = arg;
+	struct sender x = { .s = s, .o = o, .tty = isatty(STDERR_FILENO) };
 	struct stat st;
 	int fd = open(o->file, O_RDONLY | O_CLOEXEC), rc;
 
@@ -283,21 +281,12 @@ static int run(const struct opts *o)
 	close(fd);
 	if (data == MAP_FAILED)
 		return ctl_complain(o->file, x.len ? strerror(errno) : "empty");
-	x.s.url = o->url;
-	x.s.arena = arena_new("soukctl", 4 * CTL_REPLY_MAX);
 	buf_init(&x.body, 2 * BYTES_MAX);
-	rc = httpc_open(&conf, &x.s.http, &e) ? ctl_complain(o->url, e.msg) : 0;
-	if (!rc)
-		rc = ctl_sign_in(&x.s, o->email, "admin", NULL);
-	if (!rc)
-		rc = send_file(&x, data);
+	rc = send_file(&x, data);
 	if (x.tty && x.sent)
 		fputc('\n', stderr);
 	printf("%lld rows sent: %lld taken, %lld known already, %lld refused\n", (long long)x.sent, (long long)x.accepted,
 	       (long long)x.duplicates, (long long)x.refused);
-	explicit_bzero(x.s.bearer, sizeof(x.s.bearer));
-	httpc_close(x.s.http);
-	arena_free(x.s.arena);
 	buf_free(&x.body);
 	munmap(data, x.len);
 	return rc || x.refused ? 1 : 0;
@@ -349,7 +338,7 @@ int ctl_reco(int argc, char **argv)
 		default: return usage();
 		}
 	}
-	if (optind + 1 != argc || !o.url || !o.email)
+	if (optind + 1 != argc || !o.url || !ctl_known(o.email))
 		return usage();
 	o.file = argv[optind];
 	if (!o.format)
@@ -358,5 +347,5 @@ int ctl_reco(int argc, char **argv)
 		return usage();
 	if (!o.source)
 		o.source = source_of(o.file, name);
-	return run(&o);
+	return ctl_admin(o.url, o.email, run, &o);
 }

@@ -8,16 +8,16 @@
 #include <unistd.h>
 
 #include "common/buf.h"
-#include "reco_json.h"
+#include "fields.h"
 #include "session.h"
 #include "soukctl.h"
 
-enum { CALL_MS = 30000, POLL_S = 1, PATH_MAX_ = 300 };
+enum { POLL_S = 1, PATH_MAX_ = 300 };
 
 static int usage(void)
 {
 	fprintf(stderr,
-		"usage: soukctl reco COMMAND --url URL --email EMAIL\n"
+		"usage: soukctl reco COMMAND --url URL [--email EMAIL]\n"
 		"  status                        what is collected, who answers, the last training\n"
 		"  models [--state STATE]        the latest models; models MODEL: one with its checks and history\n"
 		"  train [--params JSON] [--seed N] [--no-wait]\n"
@@ -26,8 +26,7 @@ static int usage(void)
 		"  approve MODEL, reject MODEL   after the gate\n"
 		"  deploy MODEL [--share N]      to everybody, or to N %% of the visitors as a canary\n"
 		"  rollback                      withdraws the canary; without one goes back to the model before\n"
-		"Decisions take --why TEXT. A command that is stopped stops no training.\n"
-		"The password is read from SOUK_PASSWORD, the file SOUK_PASSWORD_FILE, or the terminal.\n");
+		"Decisions take --why TEXT. A command that is stopped stops no training.\n" CTL_CREDENTIALS);
 	return 2;
 }
 
@@ -36,15 +35,6 @@ static int usage(void)
 static double number_of(const json_t *o, const char *key)
 {
 	return json_number_value(json_object_get(o, key));
-}
-
-/* 2026-01-15T10:30:00.000Z as "2026-01-15 10:30" */
-static const char *minute(const json_t *o, const char *key, char out[20])
-{
-	snprintf(out, 20, "%.16s", text_of(o, key));
-	if (out[1])
-		out[10] = ' ';
-	return out;
 }
 
 /* "0.2310, over popular +0.0412 (+0.0301 to +0.0524)" */
@@ -201,42 +191,12 @@ struct command {
 	bool no_wait;
 };
 
-static int ask(struct ctl_session *s, const char *method, const char *path, const struct buf *body, const char **text_r)
-{
-	const char *const headers[] = { s->bearer, "Content-Type: application/json", NULL };
-
-	return ctl_request(s, method, path, headers, body ? (struct pg_bytes){ body->data, body->len } : (struct pg_bytes){ 0 },
-			   CALL_MS, text_r);
-}
-
-static int print(const char *text, bool (*fn)(const char *, struct buf *))
-{
-	struct buf out;
-	int rc = 0;
-
-	buf_init(&out, CTL_REPLY_MAX);
-	if (fn(text, &out))
-		fputs(buf_cstr(&out), stdout);
-	else
-		rc = ctl_complain("answer", "is not what was asked for");
-	buf_free(&out);
-	return rc;
-}
-
-static int show(struct ctl_session *s, const char *path, bool (*fn)(const char *, struct buf *))
-{
-	const char *text;
-
-	arena_reset(s->arena);
-	return ask(s, "GET", path, NULL, &text) ? 1 : print(text, fn);
-}
-
 static int show_model(struct ctl_session *s, const char *id)
 {
 	char path[PATH_MAX_];
 
 	snprintf(path, sizeof(path), "/api/admin/reco/models/%.100s", id);
-	return show(s, path, reco_model_text);
+	return ctl_show(s, path, reco_model_text, NULL);
 }
 
 static int models(struct ctl_session *s, const struct command *c)
@@ -249,7 +209,7 @@ static int models(struct ctl_session *s, const struct command *c)
 	buf_init(&path, 4096);
 	buf_str(&path, "/api/admin/reco/models?limit=20");
 	ctl_query_add(&path, "state", c->state);
-	rc = show(s, buf_cstr(&path), reco_models_text);
+	rc = ctl_show(s, buf_cstr(&path), reco_models_text, NULL);
 	buf_free(&path);
 	return rc;
 }
@@ -288,7 +248,7 @@ static int post(struct ctl_session *s, const struct command *c, const char *path
 	member(&body, "params", c->params, false);
 	member(&body, "seed", c->seed, false);
 	buf_str(&body, "}");
-	rc = ask(s, "POST", path, &body, text_r);
+	rc = ctl_ask(s, "POST", path, &body, text_r);
 	buf_free(&body);
 	return rc;
 }
@@ -317,7 +277,7 @@ static int follow(struct ctl_session *s, const char *id)
 	snprintf(path, sizeof(path), "/api/admin/reco/trainings/%.100s", id);
 	for (;;) {
 		arena_reset(s->arena);
-		if (ask(s, "GET", path, NULL, &text))
+		if (ctl_ask(s, "GET", path, NULL, &text))
 			return ctl_complain(id, "goes on; `soukctl reco status` shows how far it is");
 		(void)jsonval_get(text, "state", state, sizeof(state));
 		(void)jsonval_get(text, "step", step, sizeof(step));
@@ -360,7 +320,7 @@ static int cancel(struct ctl_session *s, const struct command *c)
 
 	if (c->what)
 		snprintf(id, sizeof(id), "%s", c->what);
-	else if (ask(s, "GET", "/api/admin/reco/status", NULL, &text))
+	else if (ctl_ask(s, "GET", "/api/admin/reco/status", NULL, &text))
 		return 1;
 	else if (!jsonval_get(text, "training.id", id, sizeof(id)))
 		return ctl_complain("cancel", "there is no training");
@@ -375,7 +335,7 @@ static int run(struct ctl_session *s, void *arg)
 	const struct command *c = arg;
 
 	if (strcmp(c->name, "status") == 0)
-		return show(s, "/api/admin/reco/status", reco_status_text);
+		return ctl_show(s, "/api/admin/reco/status", reco_status_text, NULL);
 	if (strcmp(c->name, "models") == 0)
 		return models(s, c);
 	if (strcmp(c->name, "train") == 0)
@@ -423,7 +383,7 @@ int ctl_reco_models(int argc, char **argv)
 		default: return usage();
 		}
 	}
-	if (!fits(c.name, argc - optind) || !c.url || !c.email || !is_json(c.params, JSON_OBJECT) ||
+	if (!fits(c.name, argc - optind) || !c.url || !ctl_known(c.email) || !is_json(c.params, JSON_OBJECT) ||
 	    !is_json(c.seed, JSON_INTEGER) || !is_json(c.share, JSON_INTEGER))
 		return usage();
 	c.what = optind < argc ? argv[optind] : NULL;

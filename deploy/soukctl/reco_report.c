@@ -7,20 +7,19 @@
 #include <string.h>
 
 #include "common/buf.h"
-#include "reco_json.h"
+#include "fields.h"
 #include "session.h"
 #include "soukctl.h"
 
-enum { CALL_MS = 30000, BAR = 40 };
+enum { BAR = 40 };
 
 static int usage(void)
 {
 	fprintf(stderr,
-		"usage: soukctl reco report --url URL --email EMAIL [options]\n"
+		"usage: soukctl reco report --url URL [--email EMAIL] [options]\n"
 		"  --days N           the last so many days, 1 to 90; default 14\n"
 		"  --placement NAME   only of that place\n"
-		"  --variant NAME     only main, canary or none\n"
-		"The password is read from SOUK_PASSWORD, the file SOUK_PASSWORD_FILE, or the terminal.\n");
+		"  --variant NAME     only main, canary or none\n" CTL_CREDENTIALS);
 	return 2;
 }
 
@@ -98,23 +97,15 @@ struct wanted {
 static int fetch(struct ctl_session *s, void *arg)
 {
 	const struct wanted *w = arg;
-	const char *const headers[] = { s->bearer, NULL };
-	struct buf path, out;
-	const char *text;
+	struct buf path;
 	int rc;
 
 	buf_init(&path, 4096);
-	buf_init(&out, CTL_REPLY_MAX);
 	buf_str(&path, "/api/admin/reco/report");
 	ctl_query_add(&path, "days", w->days);
 	ctl_query_add(&path, "placement", w->placement);
 	ctl_query_add(&path, "variant", w->variant);
-	rc = ctl_request(s, "GET", buf_cstr(&path), headers, (struct pg_bytes){ 0 }, CALL_MS, &text);
-	if (!rc && !reco_report_text(text, &out))
-		rc = ctl_complain("report", "the answer is not one");
-	if (!rc)
-		fputs(buf_cstr(&out), stdout);
-	buf_free(&out);
+	rc = ctl_show(s, buf_cstr(&path), reco_report_text, NULL);
 	buf_free(&path);
 	return rc;
 }
@@ -139,5 +130,5 @@ int ctl_reco_report(int argc, char **argv)
 		default: return usage();
 		}
 	}
-	return optind != argc || !w.url || !w.email ? usage() : ctl_admin(w.url, w.email, fetch, &w);
+	return optind != argc || !w.url || !ctl_known(w.email) ? usage() : ctl_admin(w.url, w.email, fetch, &w);
 }

@@ -9,29 +9,23 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { POLL_MS = 300, CALL_MS = 30000, TIME_MAX = 40 };
+enum { POLL_MS = 300, TIME_MAX = 40 };
 
 static const char path[] = "/api/admin/search/reindex";
 
 static int usage(void)
 {
 	fprintf(stderr,
-		"usage: soukctl search reindex --url URL --email EMAIL   rebuilds the index, follows until it is searched\n"
-		"       soukctl search status --url URL --email EMAIL    follows a rebuild that runs\n"
-		"What is searched stays whole meanwhile; a command that is stopped stops nothing.\n"
-		"The password is read from SOUK_PASSWORD, the file SOUK_PASSWORD_FILE, or the terminal.\n");
+		"usage: soukctl search reindex --url URL [--email EMAIL] rebuilds the index, follows until it is searched\n"
+		"       soukctl search status --url URL [--email EMAIL]  follows a rebuild that runs\n"
+		"What is searched stays whole meanwhile; a command that is stopped stops nothing.\n" CTL_CREDENTIALS);
 	return 2;
 }
 
 static int ask(struct ctl_session *s, const char *method, const char **text_r)
 {
-	const char *const headers[] = { s->bearer, "Content-Type: application/json", NULL };
-	struct pg_bytes body = { 0 };
-
-	if (strcmp(method, "POST") == 0)
-		body = (struct pg_bytes){ "{}", 2 };
 	arena_reset(s->arena);
-	return ctl_request(s, method, path, headers, body, CALL_MS, text_r);
+	return ctl_ask(s, method, path, NULL, text_r);
 }
 
 static void show(const char *text, const char *state, bool tty, int64_t *shown)
@@ -71,29 +65,20 @@ static int follow(struct ctl_session *s, const char *before, bool started)
 	return 0;
 }
 
-static int run(const char *url, const char *email, bool start)
+static int run(struct ctl_session *s, void *arg)
 {
-	const struct httpc_conf conf = { .max_handles = 1, .queue = 1, .breaker_failures = 1000, .breaker_open_ms = 1 };
-	struct ctl_session s = { .url = url, .arena = arena_new("soukctl", 4 * CTL_REPLY_MAX) };
+	bool start = *(const bool *)arg;
 	char before[TIME_MAX] = "";
 	const char *text;
-	struct err e = { 0 };
-	int rc = httpc_open(&conf, &s.http, &e) ? ctl_complain(url, e.msg) : 0;
 
-	if (!rc)
-		rc = ctl_sign_in(&s, email, "admin", NULL);
-	if (!rc && start)
-		rc = ask(&s, "GET", &text);
-	if (!rc && start) {
+	if (start) {
+		if (ask(s, "GET", &text))
+			return 1;
 		(void)jsonval_get(text, "finished_at", before, sizeof(before));
-		rc = ask(&s, "POST", &text);
+		if (ask(s, "POST", &text))
+			return 1;
 	}
-	if (!rc)
-		rc = follow(&s, before, start);
-	explicit_bzero(s.bearer, sizeof(s.bearer));
-	httpc_close(s.http);
-	arena_free(s.arena);
-	return rc;
+	return follow(s, before, start);
 }
 
 int ctl_search(int argc, char **argv)
@@ -114,7 +99,7 @@ int ctl_search(int argc, char **argv)
 		default: return usage();
 		}
 	}
-	if (optind != argc || !url || !email)
+	if (optind != argc || !url || !ctl_known(email))
 		return usage();
-	return run(url, email, start);
+	return ctl_admin(url, email, run, &start);
 }

@@ -12,6 +12,16 @@
 #include "common/timeutil.h"
 #include "soukctl.h"
 
+const char *const ctl_services[] = { "identity", "catalog", "inventory", "cart", "checkout", "search", "reco", "notify", NULL };
+
+bool ctl_is_service(const char *name)
+{
+	for (size_t i = 0; ctl_services[i]; i++)
+		if (strcmp(name, ctl_services[i]) == 0)
+			return true;
+	return false;
+}
+
 int ctl_complain(const char *what, const char *why)
 {
 	fprintf(stderr, "soukctl: %s: %s\n", what, why);
@@ -45,9 +55,10 @@ static bool ask_password(char *out, size_t cap)
 	return got && *out;
 }
 
-static bool find_password(char *out, size_t cap)
+/* From the variable, or the file that the other variable names. */
+static bool find_secret(const char *var, const char *file_var, char *out, size_t cap)
 {
-	const char *text = getenv("SOUK_PASSWORD"), *path = getenv("SOUK_PASSWORD_FILE");
+	const char *text = getenv(var), *path = getenv(file_var);
 
 	if (text && *text && strlen(text) < cap) {
 		memcpy(out, text, strlen(text) + 1);
@@ -63,7 +74,26 @@ static bool find_password(char *out, size_t cap)
 		free(read);
 		return ok;
 	}
-	return ask_password(out, cap);
+	return false;
+}
+
+static bool find_password(char *out, size_t cap)
+{
+	const char *path = getenv("SOUK_PASSWORD_FILE");
+
+	return find_secret("SOUK_PASSWORD", "SOUK_PASSWORD_FILE", out, cap) || (!(path && *path) && ask_password(out, cap));
+}
+
+static bool given(const char *var)
+{
+	const char *text = getenv(var);
+
+	return text && *text;
+}
+
+bool ctl_known(const char *email)
+{
+	return email || given("SOUK_API_KEY") || given("SOUK_API_KEY_FILE");
 }
 
 /* ---- requests ---- */
@@ -95,7 +125,7 @@ void ctl_query_add(struct buf *b, const char *key, const char *value)
 	}
 }
 
-enum { TRIES = 60 };
+enum { TRIES = 60, CALL_MS = 30000 };
 
 /* What is wrong with which field, a line each. */
 static void details(const char *text)
@@ -152,6 +182,46 @@ int ctl_request(struct ctl_session *s, const char *method, const char *path, con
 	return rc;
 }
 
+int ctl_ask(struct ctl_session *s, const char *method, const char *path, const struct buf *body, const char **text_r)
+{
+	const char *const headers[] = { s->bearer, "Content-Type: application/json", NULL };
+	struct pg_bytes sent = { 0 };
+
+	if (body)
+		sent = (struct pg_bytes){ body->data, body->len };
+	else if (strcmp(method, "GET") != 0)
+		sent = (struct pg_bytes){ "{}", 2 };
+	return ctl_request(s, method, path, headers, sent, CALL_MS, text_r);
+}
+
+void ctl_print(const struct buf *text)
+{
+	for (size_t i = 0; i < text->len; i++) {
+		unsigned char c = (unsigned char)text->data[i];
+
+		putchar((c < 0x20 && c != '\n') || c == 0x7f ? '?' : c);
+	}
+}
+
+int ctl_show(struct ctl_session *s, const char *path, bool (*fn)(const char *, struct buf *), const char **text_r)
+{
+	const char *text;
+	struct buf out;
+	int rc;
+
+	arena_reset(s->arena);
+	buf_init(&out, CTL_REPLY_MAX);
+	rc = ctl_ask(s, "GET", path, NULL, &text);
+	if (!rc && !fn(text, &out))
+		rc = ctl_complain("answer", "is not what was asked for");
+	if (!rc)
+		ctl_print(&out);
+	if (!rc && text_r)
+		*text_r = text;
+	buf_free(&out);
+	return rc;
+}
+
 int ctl_sign_in(struct ctl_session *s, const char *email, const char *audience, const char *vendor_id)
 {
 	static const char *const headers[] = { "Content-Type: application/json", NULL };
@@ -181,6 +251,18 @@ int ctl_sign_in(struct ctl_session *s, const char *email, const char *audience, 
 	return 0;
 }
 
+static int sign_in_by_key(struct ctl_session *s)
+{
+	char key[256];
+
+	if (!find_secret("SOUK_API_KEY", "SOUK_API_KEY_FILE", key, sizeof(key)))
+		return ctl_complain("SOUK_API_KEY_FILE", "is no file with a key");
+	key[strcspn(key, "\r\n")] = '\0';
+	snprintf(s->bearer, sizeof(s->bearer), "Authorization: Bearer %s", key);
+	explicit_bzero(key, sizeof(key));
+	return 0;
+}
+
 int ctl_admin(const char *url, const char *email, int (*fn)(struct ctl_session *, void *arg), void *arg)
 {
 	const struct httpc_conf conf = { .max_handles = 1, .queue = 1, .breaker_failures = 1000, .breaker_open_ms = 1 };
@@ -189,7 +271,7 @@ int ctl_admin(const char *url, const char *email, int (*fn)(struct ctl_session *
 	int rc = httpc_open(&conf, &s.http, &e) ? ctl_complain(url, e.msg) : 0;
 
 	if (!rc)
-		rc = ctl_sign_in(&s, email, "admin", NULL);
+		rc = email ? ctl_sign_in(&s, email, "admin", NULL) : sign_in_by_key(&s);
 	if (!rc)
 		rc = fn(&s, arg);
 	explicit_bzero(s.bearer, sizeof(s.bearer));

@@ -15,6 +15,8 @@ int ctl_reco(int argc, char **argv);   /* reco import [options] FILE; reco repor
 int ctl_reco_report(int argc, char **argv);
 int ctl_reco_models(int argc, char **argv);
 int ctl_search(int argc, char **argv); /* search reindex|status [options] */
+int ctl_events(int argc, char **argv); /* events lag|dead-letters|replay [options] */
+int ctl_audit(int argc, char **argv);  /* audit [options] */
 
 /*
  * The next field of a line of CSV (sep ',': quotes double themselves) or TSV, unescaped into out; *at moves behind it.
@@ -29,6 +31,10 @@ bool reco_report_text(const char *json, struct buf *out);
 bool reco_models_text(const char *json, struct buf *out);
 bool reco_model_text(const char *json, struct buf *out);
 bool reco_status_text(const char *json, struct buf *out);
+/* The same for the answers of GET /api/admin/services/{service}/lag, …/dead-letters and …/audit. */
+bool events_lag_text(const char *json, struct buf *out);
+bool events_dead_text(const char *json, struct buf *out);
+bool audit_text(const char *json, struct buf *out);
 
 /*
  * The value of a key at the top level of a JSON object (or, with a dot, one level below: "error.message"). Strings are

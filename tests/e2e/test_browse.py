@@ -113,6 +113,22 @@ class Lists(Goods):
         self.assertEqual(one["path"], [top["id"], child["id"]])
         self.assertEqual(one["depth"], 1)
 
+    def test_a_renamed_category_is_seen_on_its_products_at_once(self):
+        guest, admin = self.guest(), self.admin()
+        category = admin.post("/api/admin/categories", {"name": self.unique("old")}, expect=201).json
+        product = self.product(category_ids=[category["id"]])["id"]
+        at = f"/api/admin/categories/{category['id']}"
+        name = lambda: guest.get(f"/api/products/{product}", expect=200)["categories"][0]["name"]
+        for _ in range(3):
+            for _ in range(3):  # surely cached
+                name()
+            wanted = self.unique("new")
+            admin.patch(at, {"name": wanted}, expect=200)
+            until(lambda: name() == wanted, 1.5)
+        self.assertEqual(self.ids(f"/api/products?category={category['slug']}", 10), [product])
+        admin.patch(at, {"slug": self.unique("moved")}, expect=200)
+        until(lambda: guest.get(f"/api/products?category={category['slug']}").status == 404, 1.5)
+
     def test_bad_filters(self):
         guest = self.guest()
         for query, field in (("limit=0", "limit"), ("limit=101", "limit"), ("limit=ten", "limit"),

@@ -1,28 +1,20 @@
 """A model's life as an administrator leads it, by soukctl: trained, judged, approved, tried on some, deployed, rolled back."""
 
 import json
-import os
 import random
 import re
-import subprocess
 import time
 
 from support.buying import Buying
 from support.goods import until
 
-ROOT = os.path.normpath(os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", ".."))
 CIRCLE = 10  # products of a taste; who buys of one buys nothing of the other
 
 
 class RecoModels(Buying):
-    def ctl(self, *words, expect=0):
-        program = os.path.join(os.environ.get("SOUK_BUILD_DIR", os.path.join(ROOT, "build", "debug")), "soukctl")
-        if not os.path.exists(program):
-            self.skipTest("no soukctl here")
+    def command(self, *words, expect=0):
         while True:
-            done = subprocess.run([program, "reco", *words, "--url", self.shop.url, "--email",
-                                   self.demo_user("admin")["email"]], text=True, capture_output=True, timeout=240,
-                                  env={**os.environ, "SOUK_PASSWORD": self.demo["password"]})
+            done = self.ctl("reco", *words)
             if words[0] != "train" or expect != 0 or "409 CONFLICT" not in done.stderr:
                 break
             self.until_idle()  # the daemon's own first training
@@ -55,7 +47,7 @@ class RecoModels(Buying):
 
     def train(self, *how):
         """The model's id and version. Its parameters are nobody's before: so it is no routine retrain, and waits."""
-        said = self.ctl("train", "--params", json.dumps({"ridge": round(random.uniform(9, 12), 4)}), *how)
+        said = self.command("train", "--params", json.dumps({"ridge": round(random.uniform(9, 12), 4)}), *how)
         self.assertRegex(said, r"NDCG@20 0\.\d+, over popular [+-]")
         self.assertIn("better than popular", said)
         model, state = re.match(r"(mdl_\w+) is (\w+), version b\w+\n", said).groups()
@@ -79,47 +71,47 @@ class RecoModels(Buying):
     def test_from_training_to_rollback(self):
         circle = self.shop_with_a_past()
         if len(self.admin().get("/api/admin/reco/status", expect=200).json.get("deployments", [])) == 2:
-            self.ctl("rollback")  # of an earlier run
+            self.command("rollback")  # of an earlier run
         first, version = self.train()
-        self.assertIn("409 CONFLICT", self.ctl("deploy", first, expect=1))
-        self.assertIn(f"{first} is approved", self.ctl("approve", first, "--why", "the first"))
-        self.assertIn(f"{first} is deployed", self.ctl("deploy", first))
+        self.assertIn("409 CONFLICT", self.command("deploy", first, expect=1))
+        self.assertIn(f"{first} is approved", self.command("approve", first, "--why", "the first"))
+        self.assertIn(f"{first} is deployed", self.command("deploy", first))
         found = self.until_answered_by(circle[0], version)
         self.assertGreaterEqual(len(set(found) & set(circle)), CIRCLE // 2)  # the demo shop's own past is there as well
 
         second, other = self.train("--seed", "7")
-        self.ctl("approve", second)
-        self.ctl("deploy", second, "--share", "40")
-        self.assertRegex(self.ctl("status"), rf"canary  {second} version {other}, 40 % of the visitors")
+        self.command("approve", second)
+        self.command("deploy", second, "--share", "40")
+        self.assertRegex(self.command("status"), rf"canary  {second} version {other}, 40 % of the visitors")
         until(lambda: {self.answer("related", product_id=circle[0], session_id=f"s{i}")["model_version"]
                        for i in range(20)} == {version, other}, 60)
-        said = self.ctl("deploy", second)
+        said = self.command("deploy", second)
         self.assertIn(f"{second} is deployed", said)
         self.until_answered_by(circle[0], other)
-        self.assertRegex(self.ctl("models", "--state", "retired"), rf"(?m)^{first} +retired +-")
+        self.assertRegex(self.command("models", "--state", "retired"), rf"(?m)^{first} +retired +-")
 
-        self.assertIn(f"{first} is deployed", self.ctl("rollback", "--why", "a test"))
+        self.assertIn(f"{first} is deployed", self.command("rollback", "--why", "a test"))
         self.until_answered_by(circle[0], version)
-        self.assertRegex(self.ctl("models", second), r"retired    by user:usr_\w+: a test")
-        self.assertIn("409 CONFLICT", self.ctl("rollback", expect=1))
+        self.assertRegex(self.command("models", second), r"retired    by user:usr_\w+: a test")
+        self.assertIn("409 CONFLICT", self.command("rollback", expect=1))
         audit = self.sql("reco", "SELECT count(*) FROM reco.audit_log WHERE table_name = 'deployment'")
         self.assertGreaterEqual(int(audit), 4)
 
     def test_cancel_and_wrong_use(self):
         self.until_idle()
-        training = self.ctl("train", "--no-wait").strip()
-        self.assertIn("409 CONFLICT", self.ctl("train", expect=1))
+        training = self.command("train", "--no-wait").strip()
+        self.assertIn("409 CONFLICT", self.command("train", expect=1))
         self.admin().post(f"/api/admin/reco/trainings/{training}/cancel", {}, expect=200)
         self.until_idle()
         state = self.admin().get(f"/api/admin/reco/trainings/{training}", expect=200)["state"]
         self.assertIn(state, ("cancelled", "done", "failed"))  # it may have been quicker, or had nothing to learn
-        self.assertIn("409 CONFLICT", self.ctl("cancel", training, expect=1))
-        self.assertIn("404 NOT_FOUND", self.ctl("approve", "mdl_01jd0000000000000000000001", expect=1))
-        said = self.ctl("train", "--params", '{"rigde": 1}', expect=1)
+        self.assertIn("409 CONFLICT", self.command("cancel", training, expect=1))
+        self.assertIn("404 NOT_FOUND", self.command("approve", "mdl_01jd0000000000000000000001", expect=1))
+        said = self.command("train", "--params", '{"rigde": 1}', expect=1)
         self.assertIn("400 VALIDATION_ERROR", said)
         self.assertIn("params: rigde is not known", said)
-        self.assertIn("usage:", self.ctl("approve", expect=2))
-        self.assertIn("usage:", self.ctl("deploy", "mdl_1", "--share", "x", expect=2))
+        self.assertIn("usage:", self.command("approve", expect=2))
+        self.assertIn("usage:", self.command("deploy", "mdl_1", "--share", "x", expect=2))
         for caller, status in ((self.guest(), 401), (self.buyer(), 403)):
             self.assertEqual(caller.post("/api/admin/reco/rollback", {}).status, status)
             self.assertEqual(caller.post("/api/admin/reco/trainings", {}).status, status)

@@ -1,12 +1,9 @@
 """Finding products through the REST surface: what a vendor publishes is found as people type, at once."""
 
 import itertools
-import os
-import subprocess
 import time
 import urllib.parse
 
-from support.e2e import ROOT
 from support.goods import Goods, until
 
 
@@ -98,15 +95,10 @@ class Search(Goods):
         self.assertIn(product["id"], self.ids(word))
 
     def test_rebuild_by_command(self):
-        program = os.path.join(os.environ.get("SOUK_BUILD_DIR", os.path.join(ROOT, "build", "debug")), "soukctl")
-        if not os.path.exists(program):
-            self.skipTest("no soukctl here")
         before = self.admin().get("/api/admin/search/reindex", expect=200)
 
         def command(word, password):
-            return subprocess.run([program, "search", word, "--url", self.shop.url, "--email",
-                                   self.demo_user("admin")["email"]], text=True, capture_output=True, timeout=180,
-                                  env={**os.environ, "SOUK_PASSWORD": password})
+            return self.ctl("search", word, SOUK_PASSWORD=password)
 
         done = command("reindex", self.demo["password"])
         self.assertEqual(done.returncode, 0, done.stderr)

@@ -9,6 +9,7 @@
 
 import json
 import os
+import subprocess
 import sys
 import unittest
 import uuid
@@ -58,6 +59,16 @@ class E2E(unittest.TestCase):
 
     def demo_user(self, role):
         return next(u for u in self.demo["users"] if u["role"] == role)
+
+    def ctl(self, *words, key=None, **env):
+        """soukctl, as the demo shop's administrator, or with an API key."""
+        program = os.path.join(os.environ.get("SOUK_BUILD_DIR", os.path.join(ROOT, "build", "debug")), "soukctl")
+        if not os.path.exists(program):
+            self.skipTest("no soukctl here")
+        known = {"SOUK_API_KEY": key} if key else {"SOUK_PASSWORD": self.demo["password"]}
+        who = [] if key else ["--email", self.demo_user("admin")["email"]]
+        return subprocess.run([program, *words, "--url", self.shop.url, *who], text=True, capture_output=True, timeout=240,
+                              env={**os.environ, **known, **env})
 
     def admin(self):
         return self.shop.login(self.demo_user("admin")["email"], self.demo["password"], "admin")

@@ -291,16 +291,40 @@ assert sup.all.size == 48, sup.all.size  # six lines such as "one | a"
 '''
 
 
+# The moment a log is turned: no room for a new file, then there is.
+TURNED = r'''
+import builtins, errno, os, sys
+sys.path.insert(0, sys.argv[1])
+import supervisor
+supervisor.LOG_MAX = 10
+path = os.path.join(sys.argv[2], "one.log")
+log = supervisor.Log(path)
+log.write(b"twelve bytes")
+def full(*_, **__):
+    raise OSError(errno.EDQUOT, "no room")
+supervisor.open = full
+log.write(b"lost")
+assert log.full
+del supervisor.open
+log.write(b"after")
+assert not log.full
+assert [open(path + end).read() for end in ("", ".1")] == ["after", "twelve bytes"]
+'''
+
+
 class Full(unittest.TestCase):
-    def run_it(self, *more):
+    def run_it(self, *more, program=FULL):
         with tempfile.TemporaryDirectory(prefix="souk-sv.") as folder:
-            done = subprocess.run(["/usr/bin/python3", "-c", FULL, os.path.dirname(LOCAL), folder, *more], timeout=60,
+            done = subprocess.run(["/usr/bin/python3", "-c", program, os.path.dirname(LOCAL), folder, *more], timeout=60,
                                   stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
             self.assertEqual((done.returncode, done.stderr), (0, ""))
             return done.stdout
 
     def test_lost_log_lines_are_told_once(self):
         self.assertEqual(self.run_it().count("disk full"), 1)
+
+    def test_while_a_log_is_turned(self):
+        self.run_it(program=TURNED)
 
     def test_not_even_that_can_be_said(self):
         self.run_it("mute")
