@@ -35,6 +35,9 @@ const struct route catalog_routes[] = {
 	  .doc = "Applies to sell on the platform." },
 	{ "GET", "/api/vendors/{vendor_id}", "catalog", "GetVendor", IN(get_vendor_request), IN(vendor), PUBLIC,
 	  .cache = CACHE_LISTING, .gens = "vendor:{vendor_id}", .tag = "vendors", .doc = "One vendor by id or slug." },
+	{ "GET", "/api/users/me/vendors", "catalog", "ListMyVendors", IN(my_vendors_request), IN(list_vendors_reply),
+	  .auth = AUTH_USER, .rate = RATE_READ, .flags = ROUTE_READ, .tag = "vendors",
+	  .doc = "What became of the caller's applications to sell, newest first, with the reason of a refusal." },
 	/* ---- a vendor's own ---- */
 	{ "GET", "/api/vendor/profile", "catalog", "GetOwnVendor", IN(own_vendor_request), IN(vendor), .auth = AUTH_VENDOR,
 	  .rate = RATE_READ, .flags = ROUTE_READ, .tag = "vendors", .doc = "The vendor's own profile with its checklist." },

@@ -25,6 +25,12 @@ static const struct pg_stmt vendor_page = {
 	       " ORDER BY v.id LIMIT $3::integer",
 	VENDOR_ROW,
 };
+static const struct pg_stmt vendor_mine = {
+	.name = "vendor_mine",
+	.sql = "SELECT " VENDOR_COLUMNS " FROM catalog.vendor v WHERE v.owner_user_id = $1 AND ($2::text IS NULL OR v.id < $2)"
+	       " ORDER BY v.id DESC LIMIT $3::integer",
+	VENDOR_ROW,
+};
 static const struct pg_stmt vendor_add = {
 	.name = "vendor_add",
 	.sql = "INSERT INTO catalog.vendor (id, slug, name, description, country, owner_user_id, terms_at)"
@@ -53,6 +59,12 @@ enum err_code catalog_db_vendor_page(struct pg *pg, struct arena *a, const char 
 				     int32_t limit, struct vendor_row **rows_r, size_t *n_r, struct err *e)
 {
 	return pg_rows(pg, &vendor_page, PG_ARGS(P(status), P(after), P(limit)), a, rows_r, n_r, e);
+}
+
+enum err_code catalog_db_vendor_mine(struct pg *pg, struct arena *a, const char *owner, const char *before, int32_t limit,
+				     struct vendor_row **rows_r, size_t *n_r, struct err *e)
+{
+	return pg_rows(pg, &vendor_mine, PG_ARGS(P(owner), P(before), P(limit)), a, rows_r, n_r, e);
 }
 
 enum err_code catalog_db_vendor_add(struct pg *pg, const struct vendor_row *r, bool *found_r, struct err *e)
@@ -187,6 +199,6 @@ enum err_code catalog_db_category_del(struct pg *pg, const char *id, int64_t ver
 }
 
 const struct pg_stmt *const catalog_db_vendor_stmts[] = {
-	&vendor,	&vendor_page,	&vendor_add,	&vendor_change,	  &vendor_decide, &category,
+	&vendor,	&vendor_page,	&vendor_mine,	&vendor_add,	&vendor_change,	  &vendor_decide, &category,
 	&category_page, &catalog_db_categories_stmt, &category_add, &category_change, &category_del,	  NULL,
 };

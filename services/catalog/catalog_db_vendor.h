@@ -15,6 +15,9 @@ MUST_CHECK enum err_code catalog_db_vendor(struct pg *, struct arena *, const ch
 					   struct vendor_row **row_r, bool *found_r, struct err *);
 MUST_CHECK enum err_code catalog_db_vendor_page(struct pg *, struct arena *, const char *status, const char *after,
 						int32_t limit, struct vendor_row **rows_r, size_t *n_r, struct err *);
+/* Newest first, in every state; before NULL: from the newest. */
+MUST_CHECK enum err_code catalog_db_vendor_mine(struct pg *, struct arena *, const char *owner, const char *before,
+						int32_t limit, struct vendor_row **rows_r, size_t *n_r, struct err *);
 /* found_r false when the slug is taken. The owner having one already breaks constraint vendor_owner. */
 MUST_CHECK enum err_code catalog_db_vendor_add(struct pg *, const struct vendor_row *, bool *found_r, struct err *);
 /* NULL keeps; version -1: whatever it is. found_r false: another version. */

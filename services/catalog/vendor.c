@@ -17,6 +17,7 @@ RPC_HANDLER(catalog_apply_vendor, Catalog__V1__ApplyVendorRequest, Catalog__V1__
 RPC_HANDLER(catalog_get_vendor, Catalog__V1__GetVendorRequest, Catalog__V1__Vendor)
 RPC_HANDLER(catalog_get_own_vendor, Catalog__V1__OwnVendorRequest, Catalog__V1__Vendor)
 RPC_HANDLER(catalog_patch_own_vendor, Catalog__V1__PatchVendorRequest, Catalog__V1__Vendor)
+RPC_HANDLER(catalog_list_my_vendors, Catalog__V1__MyVendorsRequest, Catalog__V1__ListVendorsReply)
 RPC_HANDLER(catalog_list_vendors, Catalog__V1__ListVendorsRequest, Catalog__V1__ListVendorsReply)
 RPC_HANDLER(catalog_set_commission, Catalog__V1__SetCommissionRequest, Catalog__V1__Vendor)
 RPC_HANDLER(catalog_approve_vendor, Catalog__V1__DecideVendorRequest, Catalog__V1__Vendor)
@@ -28,6 +29,7 @@ const struct rpc_method catalog_vendor_methods[] = {
 	{ "GetVendor", catalog_get_vendor_, RPC_READ, 0 },
 	{ "GetOwnVendor", catalog_get_own_vendor_, RPC_READ, 0 },
 	{ "PatchOwnVendor", catalog_patch_own_vendor_, RPC_WRITE | RPC_KEYED, 0 },
+	{ "ListMyVendors", catalog_list_my_vendors_, RPC_READ, 0 },
 	{ "ListVendors", catalog_list_vendors_, RPC_READ, 0 },
 	{ "ApproveVendor", catalog_approve_vendor_, RPC_WRITE | RPC_KEYED, 0 },
 	{ "SetCommission", catalog_set_commission_, RPC_WRITE | RPC_KEYED, 0 },
@@ -256,6 +258,42 @@ static enum err_code catalog_patch_own_vendor(struct call *c, const Catalog__V1_
 	return call_tx(c, CALL_TX_ONLY, patch_tx, &t);
 }
 
+/* ---- lists ---- */
+
+static void list_fill(struct call *c, const struct page *page, const struct vendor_row *rows, size_t n, enum vendor_eyes eyes,
+		      Catalog__V1__ListVendorsReply *out)
+{
+	out->data = arena_array(c->arena, n + 1, sizeof(*out->data));
+	for (size_t i = 0; i < page_shown(page, n); i++) {
+		Catalog__V1__Vendor *v = arena_alloc(c->arena, sizeof(*v));
+
+		catalog__v1__vendor__init(v);
+		vendor_fill(c, &rows[i], eyes, v);
+		v->hdr_etag = NULL;
+		out->data[out->n_data++] = v;
+	}
+	if (page_more(page, n))
+		out->next_cursor = page_next(c, page, rows[page->limit - 1].id);
+}
+
+static enum err_code catalog_list_my_vendors(struct call *c, const Catalog__V1__MyVendorsRequest *in,
+					     Catalog__V1__ListVendorsReply *out)
+{
+	struct page page;
+	struct vendor_row *rows = NULL;
+	size_t n = 0;
+	struct pg *pg;
+	enum err_code code;
+
+	if (call_user(c) || page_of(c, in, arena_printf(c->arena, "my vendors|%s", c->who.user_id), "t", &page) || call_pg(c, &pg))
+		return c->err.code;
+	code = catalog_db_vendor_mine(pg, c->arena, c->who.user_id, page_text(&page, 0, NULL), page.limit + 1, &rows, &n, &c->err);
+	pg_return(pg);
+	if (!code)
+		list_fill(c, &page, rows, n, OWN, out);
+	return code;
+}
+
 /* ---- administrators ---- */
 
 static enum err_code catalog_list_vendors(struct call *c, const Catalog__V1__ListVendorsRequest *in,
@@ -280,17 +318,7 @@ static enum err_code catalog_list_vendors(struct call *c, const Catalog__V1__Lis
 	pg_return(pg);
 	if (code)
 		return code;
-	out->data = arena_array(c->arena, n + 1, sizeof(*out->data));
-	for (size_t i = 0; i < page_shown(&page, n); i++) {
-		Catalog__V1__Vendor *v = arena_alloc(c->arena, sizeof(*v));
-
-		catalog__v1__vendor__init(v);
-		vendor_fill(c, &rows[i], ADMIN, v);
-		v->hdr_etag = NULL;
-		out->data[out->n_data++] = v;
-	}
-	if (page_more(&page, n))
-		out->next_cursor = page_next(c, &page, rows[page.limit - 1].id);
+	list_fill(c, &page, rows, n, ADMIN, out);
 	return OK;
 }
 

@@ -1,5 +1,10 @@
 """People over time: another e-mail address, what they agreed to, invitations into a team, sessions."""
 
+import base64
+import hashlib
+import hmac
+import time
+
 from support.e2e import PASSWORD, token_of, until
 from support.goods import Goods
 
@@ -67,6 +72,23 @@ class Team(Goods):
         self.assertError(hand.post(at, {"token": token}), 410)
         self.assertEqual([i["status"] for i in owner.walk("/api/vendor/invitations")], ["accepted"])
 
+    def test_roles_change_and_end(self):
+        owner, hand = self.new_vendor(), self.buyer()
+        at = f"/api/vendor/members/{hand.user_id}"
+        owner.post("/api/vendor/members", {"email": hand.email, "role": "vendor_staff"}, expect=201)
+        staff = self.shop.vendor_login(hand.email, PASSWORD, owner.vendor_id)
+        self.assertError(staff.get("/api/vendor/members"), 403)
+        self.assertEqual(owner.patch(at, {"role": "vendor_manager"}, expect=200)["role"], "vendor_manager")
+        self.assertError(owner.patch(at, {"role": "emperor"}), 400, "VALIDATION_ERROR", "role")
+        self.assertError(self.vendor().patch(at, {"role": "vendor_staff"}), 404)
+        self.assertEqual({m["user_id"]: m["role"] for m in owner.walk("/api/vendor/members")},
+                         {owner.user_id: "vendor_owner", hand.user_id: "vendor_manager"})
+        self.assertError(owner.delete(f"/api/vendor/members/{owner.user_id}"), 409)  # a vendor is somebody's
+        owner.delete(at, expect=204)
+        self.assertError(owner.delete(at), 404)
+        until(lambda: staff.get("/api/vendor/products").status in (401, 403), 10)
+        self.shop.login(hand.email, PASSWORD)  # still a buyer
+
     def test_taken_back(self):
         owner, rival, fresh = self.new_vendor(), self.vendor(), self.email()
         made = owner.post("/api/vendor/invitations", {"email": fresh, "role": "vendor_manager"}, expect=201)
@@ -88,3 +110,66 @@ class Sessions(Goods):
         self.assertEqual(len(list(last.walk("/api/auth/sessions"))), 20)
         until(lambda: buyer.get("/api/users/me").status == 401, 10)
         last.get("/api/users/me", expect=200)
+
+
+def totp(secret, at):
+    """RFC 6238 with the usual values: SHA-1, 30 s, six digits."""
+    mac = hmac.new(base64.b32decode(secret + "=" * (-len(secret) % 8)), int(at // 30).to_bytes(8, "big"), hashlib.sha1).digest()
+    cut = int.from_bytes(mac[mac[-1] & 15:][:4], "big") & 0x7FFFFFFF
+    return f"{cut % 1000000:06d}"
+
+
+class SecondFactor(Goods):
+    def challenge(self, email):
+        reply = self.guest().post("/api/auth/login", {"email": email, "password": PASSWORD}, expect=200)
+        self.assertTrue(reply["mfa_required"])
+        self.assertNotIn("access_token", reply.json)
+        return reply["mfa_token"]
+
+    def test_enrolled_used_and_left(self):
+        buyer, guest = self.buyer(), self.guest()
+        self.assertError(buyer.post("/api/auth/mfa/enroll", {"password": "wrong password"}), 401)
+        secret = buyer.post("/api/auth/mfa/enroll", {"password": PASSWORD}, expect=200)["secret"]
+        self.assertEqual(self.shop.login(buyer.email, PASSWORD).get("/api/users/me")["mfa_enabled"], False)  # not yet
+        self.assertEqual(buyer.post("/api/auth/mfa/activate", {"code": "000000"}).status, 401)
+        now = time.time()
+        codes = buyer.post("/api/auth/mfa/activate", {"code": totp(secret, now)}, expect=200)["codes"]
+        self.assertEqual(len(set(codes)), 10)
+        token = self.challenge(buyer.email)
+        self.assertError(guest.post("/api/auth/mfa/challenge", {"mfa_token": token, "code": totp(secret, now)}), 401)  # used
+        fresh = guest.post("/api/auth/mfa/challenge", {"mfa_token": token, "code": totp(secret, now + 30)}, expect=200)
+        again = self.guest()
+        again.token = fresh["access_token"]
+        self.assertEqual(again.get("/api/users/me", expect=200)["mfa_enabled"], True)
+        by_code = guest.post("/api/auth/mfa/challenge", {"mfa_token": self.challenge(buyer.email), "recovery_code": codes[0]},
+                             expect=200)
+        self.assertTrue(by_code["access_token"])
+        self.assertError(guest.post("/api/auth/mfa/challenge", {"mfa_token": self.challenge(buyer.email),
+                                                                "recovery_code": codes[0]}), 401)  # once
+        self.assertError(again.post("/api/auth/mfa/disable", {"password": PASSWORD}), 400)
+        again.post("/api/auth/mfa/disable", {"password": PASSWORD, "recovery_code": codes[1]}, expect=204)
+        self.shop.login(buyer.email, PASSWORD)
+
+    def test_recovery_codes_are_made_anew(self):
+        buyer = self.buyer()
+        secret = buyer.post("/api/auth/mfa/enroll", {"password": PASSWORD}, expect=200)["secret"]
+        now = time.time()
+        old = buyer.post("/api/auth/mfa/activate", {"code": totp(secret, now)}, expect=200)["codes"]
+        fresh = buyer.post("/api/auth/mfa/recovery-codes", {"password": PASSWORD, "code": totp(secret, now + 30)}, expect=200)["codes"]
+        self.assertFalse(set(old) & set(fresh))
+        self.assertError(self.guest().post("/api/auth/mfa/challenge", {"mfa_token": self.challenge(buyer.email),
+                                                                       "recovery_code": old[0]}), 401)
+
+
+class Verification(Goods):
+    def test_another_link(self):
+        email, guest = self.email(), self.guest()
+        guest.post("/api/auth/register", {"email": email, "password": PASSWORD, "name": "Eve Example"}, expect=202)
+        self.shop.wait_mail(email)
+        newest = self.shop.newest_mail(email)
+        self.assertError(guest.post("/api/auth/verify-email/resend"), 401)
+        caller = self.shop.login(email, PASSWORD)
+        self.assertEqual(caller.get("/api/users/me", expect=200)["email_verified"], False)
+        self.assertEqual(caller.post("/api/auth/verify-email/resend", expect=202).json, {"status": "accepted"})
+        token = token_of(self.shop.wait_mail(email, since=newest))
+        self.assertEqual(guest.post("/api/auth/verify-email", {"token": token}, expect=200)["email_verified"], True)

@@ -421,9 +421,7 @@ class Repeats(Buying):
         estimate = self.estimate(buyer)
         options = estimate["shipping_options"]
         checkout = self.start(buyer, estimate)
-        dearer = next((o for o in options if o["id"] != estimate["shipping_method"]), None)
-        if not dearer:
-            self.skipTest("one way of shipping only")
+        dearer = next(o for o in options if o["id"] != estimate["shipping_method"])
         again = self.estimate(buyer, f"country=US&region=IL&postal_code=62701&shipping_method={dearer['id']}")
         at = f"/api/checkout/{checkout['id']}"
         body = {"shipping_method": dearer["id"], "expected_total": again["totals"]["total"]}
@@ -531,13 +529,9 @@ class Ends(Buying):
         self.fault(checkout, operation="webhook", kind="drop", count=0)
         self.pay(checkout)
         self.expire(checkout)
-        self.assertIn(self.wait_state(buyer, checkout, "ordered", "expired", "refunded")["state"], ("ordered", "expired", "refunded"))
-        orders = list(buyer.walk("/api/orders"))
-        level = self.stock(vendor, variant["sku"])
-        if orders:
-            self.assertEqual((level["on_hand"], level["reserved"]), (3, 0))
-        else:  # ended in time: then nothing was taken
-            self.assertEqual((level["on_hand"], level["reserved"]), (4, 0))
+        self.wait_state(buyer, checkout, "ordered")
+        self.assertEqual(len(list(buyer.walk("/api/orders"))), 1)
+        until(lambda: (level := self.stock(vendor, variant["sku"])) and (level["on_hand"], level["reserved"]) == (3, 0), 20)
 
     def test_capture_fails(self):
         vendor, buyer = self.vendor(), self.buyer()
