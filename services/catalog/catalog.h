@@ -12,6 +12,7 @@
 #define CATALOG_VARIANTS_MAX 100
 #define CATALOG_CATEGORIES_MAX 20
 #define CATALOG_MEDIA_MAX 50
+#define CATALOG_DERIVED_MAX 10000 /* categories in all, up to which imports may make more */
 #define CATALOG_PRICE_MAX 100000000000LL
 #define CATALOG_JSON_MAX 65536
 #define CATALOG_VALUE_MAX 10000 /* bytes of one attribute */

@@ -135,7 +135,8 @@ static const struct pg_stmt category_add = {
 	.name = "category_add",
 	.sql = "INSERT INTO catalog.category (id, parent_id, slug, name, path, position, commission_bp)"
 	       " SELECT $1, $2, $3, $4, coalesce((SELECT p.path FROM catalog.category p WHERE p.id = $2), '{}') ||"
-	       " ARRAY[$1::text], $5::integer, nullif($6::integer, -1) ON CONFLICT (slug) DO NOTHING",
+	       " ARRAY[$1::text], $5::integer, nullif($6::integer, -1)"
+	       " WHERE $7::integer = 0 OR (SELECT count(*) FROM catalog.category) < $7::integer ON CONFLICT (slug) DO NOTHING",
 };
 static const struct pg_stmt category_change = {
 	.name = "category_change",
@@ -163,13 +164,13 @@ enum err_code catalog_db_category_page(struct pg *pg, struct arena *a, const cha
 	return pg_rows(pg, &category_page, PG_ARGS(P(parent_id), P(after), P(limit)), a, rows_r, n_r, e);
 }
 
-enum err_code catalog_db_category_add(struct pg *pg, const struct category_row *r, bool *found_r, struct err *e)
+enum err_code catalog_db_category_add(struct pg *pg, const struct category_row *r, int32_t most, bool *found_r, struct err *e)
 {
 	int64_t n = 0;
 
 	if (pg_exec(pg, &category_add,
-		    PG_ARGS(P(r->id), P(r->parent_id), P(r->slug), P(r->name), P(r->position), P(r->commission_bp)), &n,
-		    e))
+		    PG_ARGS(P(r->id), P(r->parent_id), P(r->slug), P(r->name), P(r->position), P(r->commission_bp), P(most)),
+		    &n, e))
 		return e->code;
 	*found_r = n == 1;
 	return OK;

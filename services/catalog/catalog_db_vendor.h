@@ -38,8 +38,9 @@ MUST_CHECK enum err_code catalog_db_category_page(struct pg *, struct arena *, c
 						  int32_t limit, struct category_row **rows_r, size_t *n_r, struct err *);
 /* The categories of product $1, for catalog_db_product_whole. */
 extern const struct pg_stmt catalog_db_categories_stmt;
-/* found_r false when the slug is taken; depth over 8 breaks constraint category_depth. */
-MUST_CHECK enum err_code catalog_db_category_add(struct pg *, const struct category_row *, bool *found_r, struct err *);
+/* found_r false when the slug is taken, or there are `most` already (0: any number); depth over 8 breaks constraint category_depth. */
+MUST_CHECK enum err_code catalog_db_category_add(struct pg *, const struct category_row *, int32_t most, bool *found_r,
+						 struct err *);
 MUST_CHECK enum err_code catalog_db_category_change(struct pg *, const char *id, const char *name, const char *slug,
 						    int32_t position, int32_t commission_bp, int64_t version,
 						    bool *found_r, struct err *);

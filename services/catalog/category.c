@@ -149,14 +149,14 @@ static enum err_code create_tx(struct pg *pg, void *arg, struct err *e)
 			return err_set(e, E_NOT_FOUND, "catalog.category_unknown", "parent");
 		}
 	}
-	if (catalog_db_category_add(pg, &t->row, &found, e)) {
+	if (catalog_db_category_add(pg, &t->row, 0, &found, e)) {
 		if (strcmp(pg_constraint(pg), "category_depth") == 0)
 			return err_set(e, E_RULE, "catalog.category_depth", "below %s", t->row.parent_id);
 		return e->code;
 	}
 	if (!found && !t->own_slug) {
 		t->row.slug = catalog_slug_unique(t->c->arena, t->row.slug, t->row.id);
-		if (catalog_db_category_add(pg, &t->row, &found, e))
+		if (catalog_db_category_add(pg, &t->row, 0, &found, e))
 			return e->code;
 	}
 	if (!found) {

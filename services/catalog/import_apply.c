@@ -5,6 +5,7 @@
 
 #include "common/crypto.h"
 #include "common/id.h"
+#include "services/catalog/catalog.h"
 #include "services/catalog/catalog_db_edit.h"
 #include "services/catalog/catalog_db_vendor.h"
 #include "services/catalog/catalog_rules.h"
@@ -56,10 +57,16 @@ static enum err_code derived_category(struct apply *t, const char *name, const c
 	const struct category_row made = { .id = arena_strdup(t->a, id), .slug = slug, .name = name,
 					   .commission_bp = -1 };
 
-	if (catalog_db_category_add(t->pg, &made, &found, e))
+	if (catalog_db_category_add(t->pg, &made, CATALOG_DERIVED_MAX, &found, e))
 		return e->code;
-	*id_r = made.id;
-	return category_told(t->pg, made.id, slug, 1, e);
+	if (found)
+		return *id_r = made.id, category_told(t->pg, made.id, slug, 1, e);
+	if (catalog_db_category(t->pg, t->a, slug, &row, &found, e)) /* another import was faster? */
+		return e->code;
+	if (found)
+		return *id_r = row->id, OK;
+	err_detail(e, "categories", name, "would be new, and there are %d categories already", CATALOG_DERIVED_MAX);
+	return err_set(e, E_NOT_FOUND, "catalog.category_unknown", "import");
 }
 
 static enum err_code put_categories(struct apply *t, struct err *e)

@@ -508,6 +508,29 @@ static const char jsonl[] =
 	"{\"key\":\"J3\",\"title\":\"Shirt\",\"variants\":[{\"sku\":\"J3-S\",\"price\":\"19.90\",\"on_hand\":4},"
 	"{\"sku\":\"J3-M\",\"price\":{\"amount\":2000,\"currency\":\"EUR\"}}]}";
 
+/* An import makes no category without end: rows that would need one more are refused, those with a known one are not. */
+static void test_import_of_too_many_categories(void **state)
+{
+	static const char rows[] = "{\"id\":\"MANY1\",\"title\":\"One\",\"product_type\":\"Filler 1\"}\n"
+				   "{\"id\":\"MANY2\",\"title\":\"Two\",\"product_type\":\"One too many\"}\n";
+	Catalog__V1__ImportErrorsReply *errors;
+	Catalog__V1__Import *im;
+
+	(void)state;
+	pg_fixture_sql(w.fx, "INSERT INTO catalog.category (id, slug, name, path) SELECT 'cat_f' || i, 'filler-' || i, 'Filler',"
+			     " ARRAY['cat_f' || i] FROM generate_series(1, %d) i", CATALOG_DERIVED_MAX);
+	im = import("jsonl", "reject_bad_rows", rows, sizeof(rows));
+	assert_string_equal(im->state, "done");
+	assert_int_equal(im->products_created, 1);
+	assert_int_equal(im->rows_bad, 1);
+	errors = errors_of(im->id);
+	assert_int_equal(errors->n_data, 1);
+	assert_int_equal(errors->data[0]->row, 2);
+	assert_string_equal(errors->data[0]->field, "categories");
+	pg_fixture_sql(w.fx, "DELETE FROM catalog.product_category WHERE category_id LIKE 'cat_f%%'");
+	pg_fixture_sql(w.fx, "DELETE FROM catalog.category WHERE id LIKE 'cat_f%%'");
+}
+
 /* However the bytes are cut, the same rows come out; a repetition changes nothing; a changed row changes its product alone. */
 static void test_import_jsonl(void **state)
 {
@@ -746,6 +769,7 @@ int main(void)
 		cmocka_unit_test(test_sale_window),   cmocka_unit_test(test_list_walk),
 		cmocka_unit_test(test_list_filters),  cmocka_unit_test(test_categories),
 		cmocka_unit_test(test_reviews),	      cmocka_unit_test(test_import_jsonl),
+		cmocka_unit_test(test_import_of_too_many_categories),
 		cmocka_unit_test(test_import_csv),    cmocka_unit_test(test_import_errors),
 		cmocka_unit_test(test_import_hostile), cmocka_unit_test(test_import_exact),
 		cmocka_unit_test(test_availability),  cmocka_unit_test(test_sold),
