@@ -18,11 +18,11 @@
 #include "common/timeutil.h"
 
 enum {
+	DIAL_ROUNDS = 12,	/* who has no connection for the time of so many resolutions is dialled anew */
 	AGE_ROUNDS = 12,	/* an address that so many resolutions did not name has gone, … */
 	AGE_MAX_MS = 60000,	/* … or after this time */
 	RECONNECT_MIN_MS = 50,
 	RECONNECT_MAX_MS = 1000,
-	REDIAL_MS = 60000,
 	CLOSE_WAIT_MS = 1000,
 #ifdef SOUK_SANITIZED
 	STACK = 2 << 20,
@@ -208,7 +208,7 @@ static void redial(struct rpc_client *cl)
 			p->alone_since = 0;
 		} else if (!p->alone_since) {
 			p->alone_since = now;
-		} else if (now - p->alone_since > REDIAL_MS) {
+		} else if (now - p->alone_since > (int64_t)cl->resolve_ms * DIAL_ROUNDS) {
 			p->alone_since = now;
 			nng_dialer_close(p->dialer);
 			if (dial(p))

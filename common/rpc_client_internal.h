@@ -1,4 +1,4 @@
-/* Shared by rpc_client.c (peers, names, life) and rpc_client_call.c (one call). Nobody else includes it. */
+/* Shared by rpc_client.c (peers, names, life) and rpc_client_call.c (one call). Nobody else includes it, but a test. */
 #ifndef SOUK_RPC_CLIENT_INTERNAL_H
 #define SOUK_RPC_CLIENT_INTERNAL_H
 

@@ -1,6 +1,8 @@
 /* Several peers, peers that die, freeze, drain and come back, and the names they are found by. */
 #include "rpc_world.h"
 
+#include "common/rpc_client_internal.h"
+
 struct load {
 	struct rpc_client *cl;
 	const char *method, *text;
@@ -94,6 +96,28 @@ static void test_killed_peer(void **state)
 	rpc_client_close(cl);
 	reap(&a);
 	reap(&b);
+}
+
+/* nng stops dialling for good when it had no memory for a connection: the peer gets a dialler of its own. */
+static void test_dialled_anew(void **state)
+{
+	struct local l;
+	struct rpc_client *cl;
+	char url[RPC_URL_MAX];
+
+	(void)state;
+	start_local(&l, "before");
+	snprintf(url, sizeof(url), "%s", rpc_server_url(l.srv));
+	rpc_server_stop(l.srv);
+	cl = open_client(url);
+	nng_dialer_close(cl->peers[0]->dialer);
+	listen_url = url;
+	start_local(&l, "after");
+	listen_url = "tcp://127.0.0.1:0";
+	WAIT_FOR(rpc_client_up(cl), 20000);
+	assert_answer(cl, "Get", "id", "after");
+	rpc_client_close(cl);
+	rpc_server_stop(l.srv);
 }
 
 /* The process dies and another takes its address: the new one must not be given the old one's request. */
@@ -479,6 +503,7 @@ int main(int argc, char **argv)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_balance),
 		cmocka_unit_test(test_killed_peer),
+		cmocka_unit_test(test_dialled_anew),
 		cmocka_unit_test(test_restarted_peer_does_not_run_it_again),
 		cmocka_unit_test(test_keyed_write_repeats),
 		cmocka_unit_test(test_lost_and_then_turned_away),
