@@ -271,7 +271,7 @@ static void request_body(struct doc *d, const struct compiled_route *c)
 	str(d, "}}");
 }
 
-static const int refusals[] = { 202, 400, 401, 403, 404, 409, 410, 412, 413, 422, 428, 429, 500, 503 };
+static const int refusals[] = { 400, 401, 403, 404, 409, 410, 412, 413, 422, 428, 429, 500, 503 };
 
 static void refusal(struct doc *d, int status)
 {
@@ -282,10 +282,9 @@ static void refusal(struct doc *d, int status)
 	buf_fmt(d->b, "{\"$ref\":\"#/components/responses/E%d\"}", status);
 }
 
-static void success(struct doc *d, const struct compiled_route *c)
+static void answer(struct doc *d, const struct compiled_route *c, int status)
 {
 	const struct route *r = c->row;
-	int status = r->status ? r->status : r->flags & ROUTE_STREAM_IMPORT ? 202 : 200;
 	char name[8];
 
 	snprintf(name, sizeof name, "%d", status);
@@ -310,14 +309,6 @@ static void success(struct doc *d, const struct compiled_route *c)
 		str(d, "}}");
 	}
 	buf_char(d->b, '}');
-	if (!strcmp(r->method, "GET"))
-		str(d, ",\"304\":{\"description\":\"Not Modified\"}");
-}
-
-/* Something named by the path, or a cart or order named by its token. */
-static bool names_something(const struct route *r)
-{
-	return strchr(r->path, '{') || has_field(r, "hdr_cart_token") || has_field(r, "hdr_order_token");
 }
 
 static bool among(const char *statuses, int status)
@@ -328,13 +319,30 @@ static bool among(const char *statuses, int status)
 	return statuses && strstr(statuses, word);
 }
 
+static void success(struct doc *d, const struct compiled_route *c)
+{
+	const struct route *r = c->row;
+
+	answer(d, c, r->status ? r->status : r->flags & ROUTE_STREAM_IMPORT ? 202 : 200);
+	for (int status = 200; status < 300; status++)
+		if (among(r->also, status))
+			answer(d, c, status);
+	if (!strcmp(r->method, "GET"))
+		str(d, ",\"304\":{\"description\":\"Not Modified\"}");
+}
+
+/* Something named by the path, or a cart or order named by its token. */
+static bool names_something(const struct route *r)
+{
+	return strchr(r->path, '{') || has_field(r, "hdr_cart_token") || has_field(r, "hdr_order_token");
+}
+
 /* Whether a route to a daemon may answer so. */
 static bool refuses(const struct route *r, int status)
 {
 	bool changes = strcmp(r->method, "GET") != 0;
 
 	switch (status) {
-	case 202:
 	case 410:
 		return false;
 	case 401:

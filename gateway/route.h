@@ -89,7 +89,7 @@ struct route {
 	const char *raw_header;	/* ROUTE_RAW: "Stripe-Signature" */
 	size_t max_body;	/* 0 = 64 KiB; at most 1 MiB - 4 KiB except ROUTE_STREAM_IMPORT (0 = the configured limit) */
 	int timeout_ms;		/* 0 = the configured default (5 s) */
-	const char *also;	/* "404 422": refusals that the OpenAPI document would not see from the rest of the row */
+	const char *also;	/* "202 404": further statuses that the OpenAPI document would not see from the rest of the row */
 	const char *produces;	/* "image/svg+xml": what hdr_content_type of the answer says; NULL: JSON */
 	const char *doc;	/* one sentence for the OpenAPI document */
 	const char *tag;	/* section of the document */

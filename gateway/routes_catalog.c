@@ -47,7 +47,7 @@ const struct route catalog_routes[] = {
 	{ "GET", "/api/vendor/products", "catalog", "ListOwnProducts", IN(list_own_products_request),
 	  IN(list_products_reply), OWN_READ, .doc = "The vendor's products of every status." },
 	{ "POST", "/api/vendor/products", "catalog", "CreateProduct", IN(create_product_request), IN(product), OWN_WRITE,
-	  .status = 201, .required = "title variants", .max_body = 1000000,
+	  .status = 201, .required = "title variants", .also = "404", .max_body = 1000000,
 	  .doc = "Creates a product with its variants, prices and first stock." },
 	{ "GET", OWN, "catalog", "GetOwnProduct", IN(own_product_request), IN(product), OWN_READ,
 	  .doc = "One own product with all its prices." },

@@ -54,6 +54,8 @@ class Reply:
 class Rest:
     """One caller: a base URL, a bearer token, a cart token. Not for use by several threads at once."""
 
+    watch = None  # called with (base URL, reply) for every answer, when set on the class
+
     def __init__(self, url, token=None, timeout=30, patience=0):
         self.url = url
         split = urllib.parse.urlsplit(url)
@@ -86,6 +88,8 @@ class Rest:
         deadline = time.monotonic() + self.patience
         while True:
             reply = self._once(method, path, data, head)
+            if Rest.watch:
+                Rest.watch(self.url, reply)
             wait = float(reply.header("Retry-After") or 1)
             if reply.status not in (429, 503) or time.monotonic() + wait > deadline:
                 break

@@ -18,6 +18,7 @@ ROOT = os.path.normpath(os.path.join(os.path.dirname(os.path.abspath(__file__)),
 sys.path.insert(0, os.path.join(ROOT, "deploy", "demo"))
 
 from rest import Failed, Rest  # noqa: F401  (for the tests)
+from support.contract import Contract
 from shop import Shop, token_of, until  # noqa: F401
 
 PASSWORD = "a-Test-password-1357"
@@ -32,8 +33,24 @@ class E2E(unittest.TestCase):
         if not os.path.exists(os.path.join(cls.run_dir, "state.json")):
             raise unittest.SkipTest(f"no platform runs in {cls.run_dir}")
         cls.shop = Shop.of_run_dir(cls.run_dir, patience=30)
+        E2E.hold_to_contract(cls.shop)
         path = os.path.join(cls.run_dir, "demo.json")
         cls.demo = json.load(open(path)) if os.path.exists(path) else {"users": [], "password": None}
+
+    contract = None
+
+    @staticmethod
+    def hold_to_contract(shop):
+        """From now on an answer of the gateway that its own document does not foresee is a failure where it is got."""
+        if not E2E.contract:
+            E2E.contract = Contract(shop.guest().get("/api/openapi.json", expect=200).json)
+
+        def watch(url, reply):
+            problem = E2E.contract.problem(reply) if url == shop.url else None
+            if problem:
+                raise AssertionError(problem)
+
+        Rest.watch = watch
 
     def state(self):
         with open(os.path.join(self.run_dir, "state.json")) as f:
