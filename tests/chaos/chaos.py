@@ -106,10 +106,10 @@ class Platform:
                 self.popen.kill()
                 self.popen.wait()
 
-    def __exit__(self, *_):
+    def __exit__(self, failed=None, *_):
         self.stop()
         self.out.close()
-        if os.environ.get("KEEP"):
+        if os.environ.get("KEEP") or (failed and issubclass(failed, Exception)):
             say(f"# kept: {self.run_dir}")
             return
         link = os.path.join(self.run_dir, "pg")
@@ -307,6 +307,7 @@ def storm(args, platform, goods):
     found = missed + ([] if finished else ["a client's call never ended"])
     if settle is None:
         found.append(f"I7 still under way: {checks.pending(stage)}")
+    say("# reading the books")
     # What settled events begin (a cart that is emptied, a mail) is over in a moment too.
     shop.sandbox, shop.mail = shop.sandbox.clone(), shop.mail.clone()
     clients, sold = checks.clients(stage, history)

@@ -70,14 +70,18 @@ class Stage:
         return line.split("=", 1)[1].strip().strip("'").replace("user=souk_cart", "user=postgres")
 
     def sql(self, text, timeout=30):
-        done = subprocess.run(["psql", "-X", "-A", "-t", "-q", "-v", "ON_ERROR_STOP=1", "-f", "-", self.dsn()], text=True, input=text,
-                              capture_output=True, timeout=timeout)
+        try:
+            done = subprocess.run(["psql", "-X", "-A", "-t", "-q", "-v", "ON_ERROR_STOP=1", "-f", "-", self.dsn()], text=True,
+                                  input=text, capture_output=True, timeout=timeout)
+        except subprocess.TimeoutExpired:
+            raise OSError(f"no answer within {timeout} s: {text[:300]}") from None
         if done.returncode:
             raise OSError(done.stderr.strip())
         return done.stdout.strip()
 
     def rows(self, query):
-        return json.loads(self.sql(f"SELECT coalesce(json_agg(t), '[]') FROM ({query}) t", 60))
+        """For the books: a run of an hour leaves millions of rows to be read."""
+        return json.loads(self.sql(f"SELECT coalesce(json_agg(t), '[]') FROM ({query}) t", 1800))
 
     def redis(self, *words):
         with open(os.path.join(self.run_dir, "env", "cart.env")) as f:
