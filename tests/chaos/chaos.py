@@ -218,7 +218,7 @@ def without(stage, shop, goods, history, seed):
             out.append("S33 no cart can be filled while the provider is away")
         estimate = rest.get("/api/cart/estimate?" + HOME, headers={"X-Cart-Token": caller.cart_token}, expect=200)
         reply = caller.post("/api/checkout", load.body(estimate, purchase), key=True, if_match=load.tag(estimate))
-        purchase.begin = history.outcome(reply.status)
+        purchase.begin = history.outcome(reply)
         if reply.status not in (202, 503) or reply.status == 503 and not reply.header("Retry-After"):
             out.append(f"S33 a checkout without the provider is answered {reply.status} {reply.text[:200]}")
     finally:

@@ -1,7 +1,7 @@
 """Open-loop load with a memory: buyers that arrive when they arrive, and what every one of them was told.
 
-An answer counts as done (2xx), refused (4xx: there must be no effect) or unknown (5xx, 202 or no answer: fully done or not
-at all, seen afterwards). Latency counts from the arrival, so that a stalled platform is not measured by its silence.
+An answer counts as done (2xx), refused (4xx: there must be no effect) or unknown (5xx, 202, no answer, or that the same request is
+still under way: fully done or not at all, seen afterwards). Latency counts from the arrival, so that a stalled platform is not measured by its silence.
 """
 
 import http.client
@@ -31,13 +31,15 @@ class History:
         self.checkouts = []  # every purchase begun: Purchase
         self.errors = []     # what a client saw that must never be: text
 
-    def outcome(self, status):
-        if status is None or status >= 500 or status == 202:
+    @staticmethod
+    def outcome(reply):
+        if reply is None or reply.status >= 500 or reply.status == 202 or reply.status == 409 and reply.error[1] == "idem.in_flight":
             return "unknown"
-        return "done" if status < 400 else "refused"
+        return "done" if reply.status < 400 else "refused"
 
-    def note(self, begun, kind, status, why=None):
-        self.calls.append((begun, time.monotonic() - begun, kind, self.outcome(status), status, why))
+    def note(self, begun, kind, reply):
+        why = reply.error[1] if reply is not None and reply.status >= 400 else None
+        self.calls.append((begun, time.monotonic() - begun, kind, self.outcome(reply), reply.status if reply else None, why))
 
 
 class Purchase:
@@ -85,9 +87,8 @@ class Caller(Rest):
             except GONE:
                 self.close()
                 reply = None
-            status = reply.status if reply else None
-            self.history.note(begun, kind, status, reply.error[1] if reply is not None and status >= 400 else None)
-            if self.history.outcome(status) != "unknown" and status != 429:
+            self.history.note(begun, kind, reply)
+            if self.history.outcome(reply) != "unknown" and reply.status != 429:
                 break
             begun = time.monotonic()
         return reply
@@ -217,7 +218,7 @@ class Load:
         for n in range(6):
             reply = caller.ask("refresh", "POST", "/api/auth/refresh", begun=None if n else at, **how)
             status = reply.status if reply is not None else None
-            if self.history.outcome(status) == "unknown":
+            if self.history.outcome(reply) == "unknown":
                 session.doubt = True
             elif status != 429:
                 break
@@ -289,7 +290,7 @@ class Load:
             if ok(again) and again.body != reply.body:
                 self.history.errors.append(f"I5: the same key for cart {estimate['cart_id']} was answered with"
                                            f" {reply.text[:300]} and then with {again.text[:300]}")
-        purchase.begin = self.history.outcome(reply.status if reply else None)
+        purchase.begin = self.history.outcome(reply)
         for _ in range(20):  # 202: it is being made
             if reply is None or reply.status != 202 or not reply.get("id"):
                 break
@@ -320,8 +321,8 @@ class Load:
                 status = reply.status
             except GONE:
                 bank.close()
-                status = None
-            purchase.paid = self.history.outcome(status)
+                reply = status = None
+            purchase.paid = self.history.outcome(reply)
             if lost and purchase.paid == "refused":
                 purchase.paid = "unknown"
                 break
@@ -339,7 +340,7 @@ class Load:
             if ok(again) and again.body != reply.body:
                 self.history.errors.append(f"I5: the same key for checkout {purchase.checkout_id} was answered with"
                                            f" {reply.text[:300]} and then with {again.text[:300]}")
-        purchase.confirmed.append(self.history.outcome(reply.status if reply else None))
+        purchase.confirmed.append(self.history.outcome(reply))
         if ok(reply):
             purchase.orders.add(reply["id"])
         return reply
@@ -383,7 +384,7 @@ class Load:
                 reply = caller.ask("cart", "DELETE", f"/api/cart/items/{line['id']}", tries=3, key=str(uuid.uuid4()), if_match=before.etag)
                 after = 0
             if not ok(reply):
-                certain = self.history.outcome(reply.status if reply else None) == "refused"
+                certain = self.history.outcome(reply) == "refused"
                 break
             expected[variants[0]] = after
             if reply.json is None or "version" not in reply.json:
