@@ -33,12 +33,26 @@ enum {
 
 /* ---- peers ---- */
 
+/* Wakes who waits for a connection, and notes since when there is none; fresh: one is just being made. */
+static void peers_changed(struct rpc_client *cl, bool fresh)
+{
+	size_t i, n = atomic_load(&cl->n_peers);
+	bool up = fresh;
+
+	for (i = 0; i < n; i++)
+		up = up || (!atomic_load(&cl->states[i]->gone) && atomic_load(&cl->states[i]->pipes) > 0);
+	pthread_mutex_lock(&cl->lock);
+	if (up)
+		cl->down_since = 0;
+	else if (!cl->down_since)
+		cl->down_since = mono_ms();
+	pthread_cond_broadcast(&cl->changed);
+	pthread_mutex_unlock(&cl->lock);
+}
+
 static void pipe_changed(nng_pipe pipe, nng_pipe_ev ev, void *arg)
 {
 	struct peer *p = arg;
-	struct rpc_client *cl = p->client;
-	size_t i, n = atomic_load(&cl->n_peers);
-	bool up = false;
 
 	(void)pipe;
 	/* nng tells of a removal for every pipe it told ADD_PRE of, but not always for ADD_POST. */
@@ -49,15 +63,7 @@ static void pipe_changed(nng_pipe pipe, nng_pipe_ev ev, void *arg)
 	/* A new process at the address: what was learnt of the old one no longer holds. */
 	if (ev == NNG_PIPE_EV_ADD_PRE)
 		rpc_peer_new(&p->state);
-	for (i = 0; i < n; i++)
-		up = up || atomic_load(&cl->states[i]->pipes) > 0;
-	pthread_mutex_lock(&cl->lock);
-	if (up || ev == NNG_PIPE_EV_ADD_PRE)
-		cl->down_since = 0;
-	else if (!cl->down_since)
-		cl->down_since = mono_ms();
-	pthread_cond_broadcast(&cl->changed);
-	pthread_mutex_unlock(&cl->lock);
+	peers_changed(p->client, ev == NNG_PIPE_EV_ADD_PRE);
 }
 
 static int dial(struct peer *p)
@@ -77,6 +83,7 @@ static int dial(struct peer *p)
 		rv = nng_dialer_start(p->dialer, NNG_FLAG_NONBLOCK);
 	if (rv)
 		nng_dialer_close(p->dialer);
+	p->dialling = !rv;
 	return rv;
 }
 
@@ -104,14 +111,14 @@ static struct peer *peer_new(struct rpc_client *cl)
 	return p;
 }
 
-/* A peer whose address has gone and that nobody uses: its socket serves the next new address. */
+/* A peer whose address has gone and that was left alone: its socket serves the next new address. */
 static struct peer *peer_reuse(struct rpc_client *cl)
 {
 	size_t i, n = atomic_load(&cl->n_peers);
 
 	for (i = 0; i < n; i++)
-		if (atomic_load(&cl->states[i]->gone) && !atomic_load(&cl->states[i]->outstanding) &&
-		    !atomic_load(&cl->states[i]->pipes))
+		if (atomic_load(&cl->states[i]->gone) && !cl->peers[i]->dialling &&
+		    !atomic_load(&cl->states[i]->outstanding) && !atomic_load(&cl->states[i]->pipes))
 			return cl->peers[i];
 	return NULL;
 }
@@ -188,7 +195,22 @@ static void age_out(struct rpc_client *cl, int64_t answered_at)
 			continue;
 		log_msg(LVL_INFO, "peer gone", LF_S("callee", cl->callee), LF_S("url", p->url));
 		atomic_store(&p->state.gone, true);
-		nng_dialer_close(p->dialer); /* the socket stays for a later address */
+		peers_changed(cl, false);
+	}
+}
+
+/* Who has gone gets no new calls, but what it works on may still be answered. Its socket stays for a later address. */
+static void leave_gone(struct rpc_client *cl)
+{
+	size_t i, n = atomic_load(&cl->n_peers);
+
+	for (i = 0; i < n; i++) {
+		struct peer *p = cl->peers[i];
+
+		if (p->dialling && atomic_load(&p->state.gone) && !atomic_load(&p->state.outstanding)) {
+			p->dialling = false;
+			nng_dialer_close(p->dialer);
+		}
 	}
 }
 
@@ -273,6 +295,7 @@ static void *resolver(void *arg)
 	int64_t next = 0;
 
 	do {
+		leave_gone(cl); /* a turn after they went: who was just choosing one of them has begun its call */
 		if (mono_ms() >= next) {
 			resolve(cl, false);
 			age_out(cl, last_answer(cl));

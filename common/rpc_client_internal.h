@@ -25,6 +25,7 @@ struct peer {
 	char url[RPC_URL_MAX];
 	int64_t last_seen; /* by the resolver thread only, as is fixed */
 	int64_t alone_since; /* likewise: without a connection; 0 = has one */
+	bool dialling;	   /* likewise: its dialler is open */
 	bool fixed;	   /* a literal address of the configuration never ages out */
 	nng_socket sock;
 	nng_dialer dialer;
