@@ -121,8 +121,8 @@ def mails(stage, shop, faulty):
     return out
 
 
-def clients(stage, history):
-    """I5, I8, I9, I13: what clients were told is what is."""
+def clients(stage, history, sold):
+    """I5, I8, I9, I13: what clients were told is what is. Counts in sold, by kind, what became an order."""
     out = [f"client: {e}" for e in history.errors]
     orders = {r["id"]: r for r in stage.rows("SELECT id, checkout_id, total_minor, currency FROM checkout.orders")}
     by_checkout = {r["checkout_id"]: r for r in orders.values()}
@@ -130,7 +130,6 @@ def clients(stage, history):
     by_cart = {}
     for c in checkouts.values():
         by_cart.setdefault(c["cart_id"], []).append(c)
-    sold = {}
     for p in history.checkouts:
         if p.begin == "done" and p.checkout_id not in checkouts:
             out.append(f"I8 checkout {p.checkout_id} was acknowledged and is lost")
@@ -150,7 +149,7 @@ def clients(stage, history):
             c = checkouts[p.checkout_id]
             if c["state"] == "payment_pending" or c["captured"] and p.checkout_id not in by_checkout and not c["refunded"]:
                 out.append(f"I3 checkout {p.checkout_id} is paid and {c['state']}")
-        sold[p.kind] = sold.get(p.kind, 0) + (p.checkout_id in by_checkout)
+        sold[p.kind] += p.checkout_id in by_checkout
     if history.carts:
         ids = "', '".join(c for c, _ in history.carts)
         lines = {}
@@ -160,7 +159,7 @@ def clients(stage, history):
             expected = {k: v for k, v in expected.items() if v}
             if lines.get(cart, {}) != expected:
                 out.append(f"I8 cart {cart} holds {lines.get(cart)}, its buyer was told {expected}")
-    return out, sold
+    return out
 
 
 def sessions(shop, people):

@@ -67,7 +67,7 @@ def main():
         checks.close_open(stage)
         if checks.quiesce(stage, 90) is None:
             found.append(f"still under way: {checks.pending(stage)}")
-        found += checks.books(stage) + checks.provider(stage, platform.shop) + checks.clients(stage, history)[0]
+        found += checks.books(stage) + checks.provider(stage, platform.shop) + checks.clients(stage, history, collections.Counter())
     for line in found:
         say(f"FAIL rolling restarts: {line}")
     if not found:
