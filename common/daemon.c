@@ -128,6 +128,14 @@ static void *json_memory(size_t n)
 	return p;
 }
 
+/* A heap per core, four at most: more threads than cores take turns anyway. */
+static int heaps(void)
+{
+	long cores = sysconf(_SC_NPROCESSORS_ONLN);
+
+	return cores < 1 ? 1 : cores > 4 ? 4 : (int)cores;
+}
+
 int daemon_init_modes(const char *name, int argc, char **argv, const struct daemon_mode_arg *extra)
 {
 	int mode;
@@ -136,7 +144,7 @@ int daemon_init_modes(const char *name, int argc, char **argv, const struct daem
 	 * Many threads, little memory: without these glibc gives each few threads a heap of their own and, after one large
 	 * request, stops returning freed memory.
 	 */
-	mallopt(M_ARENA_MAX, 4);
+	mallopt(M_ARENA_MAX, heaps());
 	mallopt(M_MMAP_THRESHOLD, 256 << 10);
 	mallopt(M_TRIM_THRESHOLD, 512 << 10);
 	json_set_alloc_funcs(json_memory, free);

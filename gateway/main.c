@@ -1,5 +1,4 @@
 /* souk-gateway: REST in front of the daemons. */
-#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -57,8 +56,6 @@ int main(int argc, char **argv)
 	int mode = daemon_init_modes("gateway", argc, argv, modes);
 	enum log_level level;
 
-	/* Many threads allocate little: a heap for each pair of cores is plenty. */
-	mallopt(M_ARENA_MAX, 4);
 	if (mode == MODE_OPENAPI)
 		return print_openapi(&e);
 	if (conf_load(gateway_keys, &conf, &e))

@@ -26,7 +26,7 @@ const struct route catalog_routes[] = {
 	  .cache = CACHE_DETAIL, .gens = "product:{product_id} vendors categories", .tag = "products", .doc = "One product by id or slug." },
 	{ "GET", "/api/products/{product_id}/reviews", "catalog", "ListReviews", IN(list_reviews_request),
 	  IN(list_reviews_reply), PUBLIC, .cache = CACHE_LISTING, .gens = "product:{product_id} products", .tag = "products",
-	  .doc = "Approved reviews, newest first." },
+	  .doc = "Approved reviews, newest first; verified_purchase tells whether the author bought the product here." },
 	{ "POST", "/api/products/{product_id}/reviews", "catalog", "CreateReview", IN(create_review_request), IN(review),
 	  .auth = AUTH_USER, .rate = RATE_WRITE, .status = 201, .required = "rating", .tag = "products",
 	  .doc = "Reviews a product, once; it appears when it is approved." },

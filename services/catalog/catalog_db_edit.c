@@ -300,7 +300,10 @@ enum err_code catalog_db_availability(struct pg *pg, struct arena *a, const char
 
 static const struct pg_stmt sold_add = {
 	.name = "sold_add",
-	.sql = "INSERT INTO catalog.sold_new (product_id, qty) VALUES ($1, $2::integer)",
+	.sql = "WITH line AS (SELECT x.id, x.qty FROM unnest($1::text[], $2::bigint[]) AS x (id, qty)),"
+	       " noted AS (INSERT INTO catalog.sold_new (product_id, qty) SELECT id, qty::integer FROM line)"
+	       " INSERT INTO catalog.bought (user_id, product_id) SELECT DISTINCT $3, id FROM line WHERE $3 <> ''"
+	       " ON CONFLICT DO NOTHING",
 };
 static const struct pg_stmt sold_count = {
 	.name = "sold_count",
@@ -316,9 +319,11 @@ static const struct pg_stmt sold_count = {
 	       " WHERE p.id = s.product_id",
 };
 
-enum err_code catalog_db_sold(struct pg *pg, const char *product_id, int32_t qty, struct err *e)
+enum err_code catalog_db_sold(struct pg *pg, struct arena *a, const char *user_id, const char *const *product_ids,
+			      const int64_t *qty, size_t n, struct err *e)
 {
-	return pg_exec(pg, &sold_add,  PG_ARGS(P(product_id), P(qty)), NULL, e);
+	return pg_exec(pg, &sold_add,
+		       PG_ARGS(pg_p_text_array(a, product_ids, n), pg_p_i64_array(a, qty, n), P(user_id)), NULL, e);
 }
 
 enum err_code catalog_db_sold_count(struct pg *pg, int32_t limit, struct err *e)

@@ -84,8 +84,12 @@ struct product_key_row {
  */
 MUST_CHECK enum err_code catalog_db_availability(struct pg *, struct arena *, const char *variant_id, const char *state,
 						 int64_t seq, struct product_key_row **row_r, bool *found_r, struct err *);
-/* Notes a sale; sold_count adds what was noted (at most limit notes) to days and products. */
-MUST_CHECK enum err_code catalog_db_sold(struct pg *, const char *product_id, int32_t qty, struct err *);
+/*
+ * Notes a sale of n products, each once or more often, and who bought them ("" is a guest, remembered by nobody);
+ * sold_count adds what was noted (at most limit notes) to days and products.
+ */
+MUST_CHECK enum err_code catalog_db_sold(struct pg *, struct arena *, const char *user_id, const char *const *product_ids,
+					 const int64_t *qty, size_t n, struct err *);
 MUST_CHECK enum err_code catalog_db_sold_count(struct pg *, int32_t limit, struct err *);
 MUST_CHECK enum err_code catalog_db_sold_decay(struct pg *, struct err *); /* forgets days past 30 */
 /* Products whose sale began or ended since their price was last made true; makes it true. */

@@ -3,29 +3,30 @@
 #include <string.h>
 
 #define REVIEW_COLUMNS                                                                             \
-	"id, product_id, user_id, title, body, status, rating,"                                    \
-	" (extract(epoch FROM created_at) * 1000)::bigint AS created_at"
+	"r.id, r.product_id, r.user_id, r.title, r.body, r.status, r.rating,"                      \
+	" (extract(epoch FROM r.created_at) * 1000)::bigint AS created_at,"                        \
+	" EXISTS (SELECT 1 FROM catalog.bought b WHERE b.user_id = r.user_id AND b.product_id = r.product_id) AS bought"
 static const struct pg_col review_cols[] = {
 	PG_COL(review_row, id),	    PG_COL(review_row, product_id), PG_COL(review_row, user_id),
 	PG_COL(review_row, title),  PG_COL(review_row, body),	    PG_COL(review_row, status),
-	PG_COL(review_row, rating), PG_COL(review_row, created_at),
+	PG_COL(review_row, rating), PG_COL(review_row, created_at), PG_COL(review_row, bought),
 };
-#define REVIEW_ROW .col = review_cols, .ncol = 8, .row_size = sizeof(struct review_row)
+#define REVIEW_ROW .col = review_cols, .ncol = 9, .row_size = sizeof(struct review_row)
 
 static const struct pg_stmt reviews = {
 	.name = "reviews",
-	.sql = "SELECT " REVIEW_COLUMNS " FROM catalog.review WHERE product_id = $1 AND status = 'approved'"
-	       " AND ($2::text IS NULL OR id < $2) ORDER BY id DESC LIMIT $3::integer",
+	.sql = "SELECT " REVIEW_COLUMNS " FROM catalog.review r WHERE r.product_id = $1 AND r.status = 'approved'"
+	       " AND ($2::text IS NULL OR r.id < $2) ORDER BY r.id DESC LIMIT $3::integer",
 	REVIEW_ROW,
 };
 static const struct pg_stmt moderation = {
 	.name = "review_moderation",
-	.sql = "SELECT " REVIEW_COLUMNS " FROM catalog.review WHERE status = $1 AND id > $2 ORDER BY id LIMIT $3::integer",
+	.sql = "SELECT " REVIEW_COLUMNS " FROM catalog.review r WHERE r.status = $1 AND r.id > $2 ORDER BY r.id LIMIT $3::integer",
 	REVIEW_ROW,
 };
 static const struct pg_stmt review = {
 	.name = "review",
-	.sql = "SELECT " REVIEW_COLUMNS " FROM catalog.review WHERE id = $1 FOR UPDATE",
+	.sql = "SELECT " REVIEW_COLUMNS " FROM catalog.review r WHERE r.id = $1 FOR UPDATE",
 	REVIEW_ROW,
 };
 static const struct pg_stmt review_add = {
@@ -49,7 +50,8 @@ static const struct pg_col key_cols[] = {
 };
 static const struct pg_stmt erase = {
 	.name = "reviews_erase",
-	.sql = "UPDATE catalog.review r SET title = NULL, body = NULL, user_id = 'erased:' || r.id FROM catalog.product p"
+	.sql = "WITH gone AS (DELETE FROM catalog.bought WHERE user_id = $1)"
+	       " UPDATE catalog.review r SET title = NULL, body = NULL, user_id = 'erased:' || r.id FROM catalog.product p"
 	       " WHERE r.user_id = $1 AND p.id = r.product_id RETURNING p.id, p.slug, p.version",
 	.col = key_cols,
 	.ncol = 3,

@@ -99,13 +99,17 @@ static enum err_code on_order_placed(struct pg *pg, struct arena *a, const struc
 {
 	const Events__V1__OrderPlaced *m = (const void *)ev->msg;
 
-	(void)a;
+	const char **ids = arena_array(a, m->n_lines + 1, sizeof(*ids));
+	int64_t *qty = arena_array(a, m->n_lines + 1, sizeof(*qty));
+	size_t n = 0;
+
 	(void)svc;
 	for (size_t i = 0; i < m->n_lines; i++)
-		if (m->lines[i]->product_id && m->lines[i]->qty > 0 &&
-		    catalog_db_sold(pg, m->lines[i]->product_id, m->lines[i]->qty, e))
-			return e->code;
-	return OK;
+		if (m->lines[i]->product_id && m->lines[i]->qty > 0) {
+			ids[n] = m->lines[i]->product_id;
+			qty[n++] = m->lines[i]->qty;
+		}
+	return n ? catalog_db_sold(pg, a, m->user_id ? m->user_id : "", ids, qty, n, e) : OK;
 }
 
 static enum err_code on_user_erased(struct pg *pg, struct arena *a, const struct inbox_event *ev, void *svc,

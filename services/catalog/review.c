@@ -33,6 +33,8 @@ static void review_fill(const struct review_row *r, bool inside, Catalog__V1__Re
 	out->title = (char *)r->title;
 	out->body = (char *)r->body;
 	out->created_at = r->created_at;
+	out->has_verified_purchase = true;
+	out->verified_purchase = r->bought;
 	if (inside) {
 		out->status = (char *)r->status;
 		out->user_id = (char *)r->user_id;
@@ -109,7 +111,7 @@ static enum err_code create_tx(struct pg *pg, void *arg, struct err *e)
 	if (!found)
 		return err_set(e, E_CONFLICT, "catalog.review_exists", "%s of %s", t->row.user_id, t->row.product_id);
 	review_fill(&t->row, true, t->out);
-	t->out->has_created_at = false;
+	t->out->has_created_at = t->out->has_verified_purchase = false;
 	return OK;
 }
 

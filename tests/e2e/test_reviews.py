@@ -1,9 +1,9 @@
 """Reviews: a signed-in buyer judges once, an administrator lets it be seen, the rating follows."""
 
-from support.goods import Goods, until
+from support.buying import Buying, until
 
 
-class Reviews(Goods):
+class Reviews(Buying):
     def judged(self, status):
         return [r["id"] for r in self.admin().walk(f"/api/admin/reviews?status={status}")]
 
@@ -18,12 +18,15 @@ class Reviews(Goods):
         self.assertError(buyer.post(at, review), 409)
         self.assertEqual(guest.get(at, expect=200)["data"], [])
         self.assertIn(made["id"], self.judged("pending"))
+        self.buy(buyer, (product["variants"][0], 1))
+        until(lambda: [r["verified_purchase"] for r in admin.walk("/api/admin/reviews?status=pending") if r["id"] == made["id"]] == [True], 10)
         mine = f"/api/admin/reviews/{made['id']}"
         self.assertError(vendor.patch(mine, {"status": "approved"}), 403)
         self.assertError(admin.patch(mine, {"status": "splendid"}), 400, "VALIDATION_ERROR", "status")
         self.assertEqual(admin.patch(mine, {"status": "approved"}, expect=200)["status"], "approved")
         shown = until(lambda: guest.get(at, expect=200)["data"], 5)
-        self.assertEqual([(r["id"], r["rating"], r["body"]) for r in shown], [(made["id"], 4, review["body"])])
+        self.assertEqual([(r["id"], r["rating"], r["body"], r["verified_purchase"]) for r in shown],
+                         [(made["id"], 4, review["body"], True)])
         until(lambda: guest.get(f"/api/products/{product['id']}", expect=200).json.get("rating_count") == 1, 5)
         self.assertEqual(self.rated(vendor, product, 4), [product["id"]])
         admin.patch(mine, {"status": "rejected"}, expect=200)

@@ -399,6 +399,25 @@ static void test_categories(void **state)
 	assert_int_equal(ASK("CreateCategory", &admin, &in, NULL, &e), E_CONFLICT);
 }
 
+static enum err_code deliver_tx(struct pg *pg, void *arg, struct err *e)
+{
+	const struct inbox_event *ev = arg;
+
+	for (const struct inbox_handler *h = catalog_inbox; h->type; h++)
+		if (strcmp(h->type, ev->type) == 0)
+			return h->fn(pg, w.a, ev, &w.svc, e);
+	return err_set(e, E_INTERNAL, "common.internal", "no handler of %s", ev->type);
+}
+
+static void deliver(struct inbox_event ev)
+{
+	const struct pg_actor who = { "system", "" };
+	struct err e = { 0 };
+
+	if (pg_tx(w.svc.pool, INT64_MAX, &who, deliver_tx, &ev, &e))
+		fail_msg("%s %s", e.slug, e.msg);
+}
+
 static void test_reviews(void **state)
 {
 	struct principal admin = who_admin(catalog_perm), user = who_user("usr_01jd000000000000000000000z");
@@ -408,9 +427,16 @@ static void test_reviews(void **state)
 	Catalog__V1__ListReviewsReply *page = NULL;
 	Catalog__V1__Review *r = NULL;
 	Catalog__V1__Product *p = NULL;
+	Events__V1__OrderLine line = EVENTS__V1__ORDER_LINE__INIT, *lines[] = { &line };
+	Events__V1__OrderPlaced order = EVENTS__V1__ORDER_PLACED__INIT;
+	Events__V1__UserErased gone = EVENTS__V1__USER_ERASED__INIT;
 	struct err e = { 0 };
 
 	(void)state;
+	line.has_qty = true;
+	line.qty = 1;
+	order.n_lines = 1;
+	order.lines = lines;
 	MUST(create(w.vendor[0], "Judged", "JUDGED", 100, true, &p, &why_));
 	in.product_id = p->id;
 	in.has_rating = true;
@@ -427,8 +453,24 @@ static void test_reviews(void **state)
 	MUST(ASK("ListReviews", &who_nobody, &list, &page, &why_));
 	assert_int_equal(page->n_data, 1);
 	assert_null(page->data[0]->user_id);
+	assert_false(page->data[0]->verified_purchase);
+	line.product_id = p->id;
+	order.user_id = (char *)"usr_01jd000000000000000000000y";
+	deliver((struct inbox_event){ .type = "order.placed", .msg = &order.base }); /* somebody else's */
+	MUST(ASK("ListReviews", &who_nobody, &list, &page, &why_));
+	assert_false(page->data[0]->verified_purchase);
+	order.user_id = (char *)user.user_id;
+	deliver((struct inbox_event){ .type = "order.placed", .msg = &order.base });
+	deliver((struct inbox_event){ .type = "order.placed", .msg = &order.base }); /* once more */
+	MUST(ASK("ListReviews", &who_nobody, &list, &page, &why_));
+	assert_true(page->data[0]->verified_purchase);
 	assert_int_equal(pg_fixture_i64(w.fx, "SELECT rating_sum * 10 + rating_count FROM catalog.product WHERE id = '%s'",
 					p->id), 41);
+	gone.user_id = (char *)user.user_id;
+	deliver((struct inbox_event){ .type = "user.erased", .msg = &gone.base });
+	assert_int_equal(pg_fixture_i64(w.fx, "SELECT count(*) FROM catalog.bought WHERE user_id = '%s'", user.user_id), 0);
+	MUST(ASK("ListReviews", &who_nobody, &list, &page, &why_));
+	assert_false(page->data[0]->verified_purchase);
 }
 
 /* ---- imports ---- */
@@ -650,25 +692,6 @@ static void test_import_exact(void **state)
 }
 
 /* ---- what others tell ---- */
-
-static enum err_code deliver_tx(struct pg *pg, void *arg, struct err *e)
-{
-	const struct inbox_event *ev = arg;
-
-	for (const struct inbox_handler *h = catalog_inbox; h->type; h++)
-		if (strcmp(h->type, ev->type) == 0)
-			return h->fn(pg, w.a, ev, &w.svc, e);
-	return err_set(e, E_INTERNAL, "common.internal", "no handler of %s", ev->type);
-}
-
-static void deliver(struct inbox_event ev)
-{
-	const struct pg_actor who = { "system", "" };
-	struct err e = { 0 };
-
-	if (pg_tx(w.svc.pool, INT64_MAX, &who, deliver_tx, &ev, &e))
-		fail_msg("%s %s", e.slug, e.msg);
-}
 
 static void stock_told(const char *variant, const char *availability, int64_t seq)
 {
