@@ -28,8 +28,8 @@ sys.path[0:0] = [HERE, os.path.join(ROOT, "deploy", "demo")]
 
 import checks  # noqa: E402
 from faults import Chaos, Probe, Stage  # noqa: E402
-from load import HOME, Caller, History, Load, Purchase, Session  # noqa: E402
-from rest import Rest  # noqa: E402
+from load import GONE, HOME, Caller, History, Load, Purchase, Session  # noqa: E402
+from rest import Failed, Rest  # noqa: E402
 from shop import Shop, until  # noqa: E402
 
 SETTINGS = {"NOTIFY_RETRY_BASE_MS": "300", "NOTIFY_RETRY_MAX_S": "3", "NOTIFY_UNKNOWN_RETRY_S": "3", "NOTIFY_SMTP_TIMEOUT_MS": "5000",
@@ -126,7 +126,8 @@ class Goods:
         with open(os.path.join(run_dir, "demo.json")) as f:
             demo = json.load(f)
         admin_user = next(u for u in demo["users"] if u["role"] == "admin")
-        self.admin = shop.login(admin_user["email"], demo["password"], "admin")
+        self.logins = []  # (caller, how to log in again)
+        self.admin = self.signed_in(lambda: shop.login(admin_user["email"], demo["password"], "admin"))
         self.vendors = [self.vendor(shop, i) for i in (1, 2)]
         one, two = self.vendors
         self.many = self.product(one, 4, 100000, 1999) + self.product(two, 4, 100000, 500)
@@ -147,7 +148,17 @@ class Goods:
         made = owner.post("/api/vendors", {"name": f"Chaos {i}", "slug": f"chaos-{i}", "country": "US", "accept_terms": True,
                                            "description": "Made by a test."}, key=True, expect=201)
         self.admin.post(f"/api/admin/vendors/{made['id']}/approve", {"commission_bp": 1000}, expect=200)
-        return shop.vendor_login(email, password, made["id"])
+        return self.signed_in(lambda: shop.vendor_login(email, password, made["id"]))
+
+    def signed_in(self, login):
+        caller = login()
+        self.logins.append((caller, login))
+        return caller
+
+    def renew(self):
+        """Access tokens live for 15 minutes. Raises when somebody could not log in."""
+        for caller, login in self.logins:
+            caller.token = login().token
 
     def person(self, shop, i):
         email, password = f"person{i}@chaos.souk.example", "a-Test-password-1357"
@@ -174,24 +185,25 @@ def probes(shop, goods):
     """One small question for each daemon that only it can answer."""
     buyer = Rest(shop.url, timeout=10)
     reply = buyer.post("/api/cart/items", {"variant_id": goods.many[0], "qty": 1}, expect=201)
-    token, vendor = reply["cart_token"], goods.vendors[0].token
+    token, vendor = reply["cart_token"], goods.vendors[0]
     sku = goods.vendors[0].get("/api/vendor/products?limit=1", expect=200)["data"][0]["id"]
 
     def look(path, statuses, **how):
-        rest = Rest(shop.url, token=how.get("token"), timeout=1)
+        rest = Rest(shop.url, timeout=1)
         rest.cart_token = how.get("cart_token")
 
         def once():
+            rest.token = how["who"].token if "who" in how else None
             reply = rest.call(how.get("method", "GET"), path, how.get("body"))
             return reply.status in statuses
         return once
 
-    return {"gateway": look("/readyz", (200,)), "catalog": look(f"/api/vendor/products/{sku}", (200,), token=vendor),
-            "cart": look("/api/cart", (200,), cart_token=token), "inventory": look("/api/vendor/inventory?limit=1", (200,), token=vendor),
-            "checkout": look("/api/vendor/orders?limit=1", (200,), token=vendor),
-            "identity": look("/api/users/me", (200,), token=goods.admin.token),
+    return {"gateway": look("/readyz", (200,)), "catalog": look(f"/api/vendor/products/{sku}", (200,), who=vendor),
+            "cart": look("/api/cart", (200,), cart_token=token), "inventory": look("/api/vendor/inventory?limit=1", (200,), who=vendor),
+            "checkout": look("/api/vendor/orders?limit=1", (200,), who=vendor),
+            "identity": look("/api/users/me", (200,), who=goods.admin),
             "search": look("/api/search?q=thing&limit=1", (200,)),
-            "notify": look("/api/admin/notifications?limit=1", (200, 404), token=goods.admin.token)}
+            "notify": look("/api/admin/notifications?limit=1", (200, 404), who=goods.admin)}
 
 
 def without(stage, shop, goods, history, seed):
@@ -296,9 +308,15 @@ def storm(args, platform, goods):
     time.sleep(2)
     missed = without(stage, shop, goods, history, args.seed)
     chaos.start()
-    end = time.monotonic() + args.seconds
+    end, renewed = time.monotonic() + args.seconds, time.monotonic()
     while (left := end - time.monotonic()) > 0:
         time.sleep(min(60, left))
+        if time.monotonic() - renewed > 300:
+            try:
+                goods.renew()
+                renewed = time.monotonic()
+            except (*GONE, Failed) as e:  # in a fault; in a minute again
+                say(f"# tokens not renewed: {e!r}"[:200])
         say(f"# {max(end - time.monotonic(), 0):.0f} s left, checkouts begun {len(history.checkouts)}, faults {len(chaos.done)}")
     chaos.heal()
     finished = load.end()
@@ -328,6 +346,7 @@ def storm(args, platform, goods):
     for vendor in (one, two):
         vendor.close()
         vendor.patience = 30  # the gateway lets nobody in until it has heard of identity again
+    found += made(goods.renew) or []
     found += made(checks.isolation, shop, one, two) + made(checks.isolation, shop, two, one)
     found += made(checks.sessions, shop, goods.people)
     found += checks.leaks(before, checks.usage(stage))

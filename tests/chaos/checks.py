@@ -111,12 +111,14 @@ def mails(stage, shop, faulty):
             FROM checkout.orders o LEFT JOIN notify.message m ON m.order_id = o.id AND m.kind = 'order_placed'"""):
         if row["state"] != "sent":
             out.append(f"I10 the mail of order {row['number']} is {row['state']}")
+    if faulty:
+        return out
     seen = {}
     for mail in shop.mail.get("/api/messages?limit=20000", expect=200)["data"]:
         key = (mail["headers"].get("Message-ID"), tuple(mail["to"]))
         seen[key] = seen.get(key, 0) + 1
     doubled = {k: n for k, n in seen.items() if n > 1}
-    if doubled and not faulty:
+    if doubled:
         out.append(f"I10 sent twice: {list(doubled)[:3]}")
     return out
 
