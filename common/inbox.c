@@ -15,6 +15,9 @@
 #define COUNTS_MS     10000
 #define EAGER_MS      20
 #define GAP_MS	      30 /* between two looks that rings ask for: what is told meanwhile comes in one batch */
+#define GAP_MAX_MS    80 /* the same while rings do not stop: under load a larger batch costs less than a prompt one */
+#define TELL_MS	      1000 /* the owner need not know more often how far we are */
+#define DUE_MAX_MS    500  /* between two looks for events whose pause is over */
 #define ARENA_LIMIT   (32u << 20)
 
 struct inbox {
@@ -76,6 +79,7 @@ static enum err_code fetch(struct puller *p, struct arena *a, Common__V1__FetchE
 	static const struct rpc_opts opts = { .as_service = true, .retry_read = true, .timeout_ms = FETCH_MS };
 	Common__V1__FetchEventsRequest req = COMMON__V1__FETCH_EVENTS_REQUEST__INIT;
 	Common__V1__EventCursor after = COMMON__V1__EVENT_CURSOR__INIT;
+	const int64_t now = mono_ms();
 	struct call c;
 	enum err_code code;
 
@@ -83,7 +87,8 @@ static enum err_code fetch(struct puller *p, struct arena *a, Common__V1__FetchE
 	after.epoch = p->at.epoch;
 	after.xid = p->at.xid;
 	after.pos = p->at.pos;
-	req.consumer = (char *)(uintptr_t)p->conf->consumer;
+	if (now >= p->tell_at)
+		req.consumer = (char *)(uintptr_t)p->conf->consumer;
 	req.after = &after;
 	req.types = (char **)(uintptr_t)p->types;
 	req.n_types = p->n_types;
@@ -99,6 +104,8 @@ static enum err_code fetch(struct puller *p, struct arena *a, Common__V1__FetchE
 		code = fetch_own(p, &c, &req, out_r);
 	if (code)
 		err_copy(e, &c.err);
+	else if (req.consumer)
+		p->tell_at = now + TELL_MS;
 	return code;
 }
 
@@ -220,12 +227,24 @@ static bool stopping(struct puller *p)
 	return stop;
 }
 
+/* Those that failed before: looked for twice within the shortest pause, for hardly ever there are any. */
+static enum err_code retry(struct puller *p, struct arena *a, struct err *e)
+{
+	const int64_t half = p->conf->retry_ms / 2, every = half > 0 && half < DUE_MAX_MS ? half : DUE_MAX_MS;
+
+	if (mono_ms() < p->due_at)
+		return OK;
+	if (inbox_retry(p, a, e) == OK)
+		p->due_at = mono_ms() + every;
+	return e->code;
+}
+
 static enum err_code pull(struct puller *p, struct arena *a, struct err *e)
 {
 	bool more = true;
 
 	p->got = false;
-	if (ensure_lease(p, a, e) || !p->mine || inbox_retry(p, a, e))
+	if (ensure_lease(p, a, e) || !p->mine || retry(p, a, e))
 		return e->code;
 	while (more && !stopping(p)) {
 		more = false;
@@ -243,19 +262,24 @@ static struct timespec at_ms(int64_t ms)
 	return (struct timespec){ .tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000 };
 }
 
-/* A ring after a rest is answered at once, one that follows the look begun at `looked` too closely a little later. */
+/*
+ * A ring after a rest is answered at once, one that follows the look begun at `looked` too closely a little later: the
+ * longer the rings follow each other without a rest, up to GAP_MAX_MS.
+ */
 static bool wait_for_bell(struct puller *p, int64_t looked, int64_t ms)
 {
-	const struct timespec until = at_ms(mono_ms() + ms), gap = at_ms(looked + GAP_MS);
-	bool rang;
+	const struct timespec until = at_ms(mono_ms() + ms), gap = at_ms(looked + p->gap_ms);
+	bool rang, rested;
 
 	(void)pthread_mutex_lock(&p->mu);
 	while (!p->stop && !p->ring)
 		if (pthread_cond_timedwait(&p->cv, &p->mu, &until) != 0)
 			break;
-	while (!p->stop && mono_ms() < looked + GAP_MS)
+	rested = !p->ring || mono_ms() >= looked + p->gap_ms;
+	while (!p->stop && mono_ms() < looked + p->gap_ms)
 		if (pthread_cond_timedwait(&p->cv, &p->mu, &gap) != 0)
 			break;
+	p->gap_ms = rested ? GAP_MS : p->gap_ms * 2 > GAP_MAX_MS ? GAP_MAX_MS : p->gap_ms * 2;
 	rang = p->ring;
 	p->ring = false;
 	(void)pthread_mutex_unlock(&p->mu);
@@ -341,6 +365,7 @@ static enum err_code puller_init(struct inbox *in, struct puller *p, const struc
 
 	p->conf = &in->conf;
 	p->source = src->name;
+	p->gap_ms = GAP_MS;
 	p->rpc = strcmp(src->name, in->conf.consumer) == 0 ? NULL : src->rpc; /* its own log is in its own schema */
 	for (const struct inbox_handler *h = in->conf.handlers; h->source; h++) {
 		if (strcmp(h->source, src->name) != 0)

@@ -131,16 +131,16 @@ static bool contains(const char *const *ids, size_t n, const char *id)
 static enum err_code all_tx(struct pg *pg, void *arg, struct err *e)
 {
 	struct work *w = arg;
-	const char **ids = arena_array(w->a, w->b->n + 1, sizeof(*ids)), **fresh = NULL;
-	size_t n = 0, n_fresh = 0;
+	const char **fresh = NULL;
+	size_t n_fresh = 0;
 
 	w->applied = w->duplicates = 0;
-	if (move(pg, w, e) || inbox_db_blocked(pg, w->p->source, w->a, &w->blocked, &w->n_blocked, e))
+	w->n_blocked = 0;
+	if (move(pg, w, e))
 		return e->code;
-	for (size_t i = 0; i < w->b->n; i++)
-		if (!is_blocked(w, &w->b->ev[i]))
-			ids[n++] = w->b->ev[i].event_id;
-	if (n > 0 && inbox_db_fresh(pg, w->p->source, ids, n, w->a, &fresh, &n_fresh, e))
+	if (w->b->n > 0 && inbox_db_fresh_free(pg, w->p->source, w->b->ev, w->b->n, w->a, &fresh, &n_fresh, e))
+		return e->code;
+	if (n_fresh < w->b->n && inbox_db_blocked(pg, w->p->source, w->a, &w->blocked, &w->n_blocked, e))
 		return e->code;
 	for (size_t i = 0; i < w->b->n; i++) {
 		const struct inbox_waiting *ev = &w->b->ev[i];
@@ -163,9 +163,7 @@ static enum err_code all_tx(struct pg *pg, void *arg, struct err *e)
 static enum err_code one_tx(struct pg *pg, void *arg, struct err *e)
 {
 	struct work *w = arg;
-	const char **fresh = NULL;
-	bool waits = false;
-	size_t n = 0;
+	bool waits = false, fresh = false;
 
 	w->applied = w->duplicates = 0;
 	/* Asked under the lock: an event parked behind one that has just been applied would wait for ever. */
@@ -173,9 +171,9 @@ static enum err_code one_tx(struct pg *pg, void *arg, struct err *e)
 		return e->code;
 	if (waits)
 		return park(pg, w, w->one, e);
-	if (inbox_db_fresh(pg, w->p->source, &w->one->event_id, 1, w->a, &fresh, &n, e))
+	if (inbox_db_fresh(pg, w->p->source, w->one->event_id, w->scratch, &fresh, e))
 		return e->code;
-	if (n == 0) {
+	if (!fresh) {
 		w->duplicates = 1;
 		return OK;
 	}
@@ -301,13 +299,12 @@ enum err_code inbox_apply(struct puller *p, struct arena *a, const struct batch 
 static enum err_code again_tx(struct pg *pg, void *arg, struct err *e)
 {
 	struct work *w = arg;
-	const char **fresh = NULL;
-	size_t n = 0;
+	bool fresh = false;
 
 	w->applied = w->duplicates = 0;
-	if (hold(pg, w, e) || inbox_db_fresh(pg, w->p->source, &w->one->event_id, 1, w->a, &fresh, &n, e))
+	if (hold(pg, w, e) || inbox_db_fresh(pg, w->p->source, w->one->event_id, w->a, &fresh, e))
 		return e->code;
-	if (n == 0)
+	if (!fresh)
 		w->duplicates = 1;
 	else if (handle(pg, w, w->one, e))
 		return e->code;

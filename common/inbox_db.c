@@ -46,7 +46,17 @@ struct id_row {
 static const struct pg_col id_cols[] = { PG_COL(id_row, event_id) };
 static const struct pg_stmt fresh_stmt = {
 	.name = "inbox_fresh",
-	.sql = "INSERT INTO ${schema}.inbox (source, event_id) SELECT $1, u.id FROM unnest($2::text[]) AS u (id)"
+	.sql = "INSERT INTO ${schema}.inbox (source, event_id) VALUES ($1, $2) ON CONFLICT DO NOTHING"
+	       " RETURNING event_id",
+	.col = id_cols, .ncol = 1, .row_size = sizeof(struct id_row),
+};
+/* The usual case: none of a batch waits behind another one of its aggregate. */
+static const struct pg_stmt fresh_free_stmt = {
+	.name = "inbox_fresh_free",
+	.sql = "INSERT INTO ${schema}.inbox (source, event_id) SELECT $1, u.id"
+	       " FROM unnest($2::text[], $3::text[], $4::text[]) AS u (id, agg_type, agg_id) WHERE NOT EXISTS ("
+	       "  SELECT 1 FROM ${schema}.dead_letter d WHERE d.source = $1 AND d.agg_type = u.agg_type"
+	       "  AND d.agg_id = u.agg_id)"
 	       " ON CONFLICT DO NOTHING RETURNING event_id",
 	.col = id_cols, .ncol = 1, .row_size = sizeof(struct id_row),
 };
@@ -112,8 +122,8 @@ static const struct pg_stmt prune_stmt = {
 	       " WHERE handled_at < now() - interval '8 days' ORDER BY handled_at LIMIT 1000)",
 };
 const struct pg_stmt *const inbox_stmts[] = {
-	&lease_stmt, &release_stmt, &hold_stmt,	  &move_stmt, &behind_stmt, &fresh_stmt,  &blocked_stmt, &waits_stmt, &wait_stmt,
-	&due_stmt,   &failed_stmt,  &gone_stmt,	  &next_stmt, &counts_stmt, &prune_stmt, NULL,
+	&lease_stmt, &release_stmt, &hold_stmt,	  &move_stmt, &behind_stmt, &fresh_stmt,  &fresh_free_stmt, &blocked_stmt,
+	&waits_stmt, &wait_stmt, &due_stmt,   &failed_stmt,  &gone_stmt,	  &next_stmt, &counts_stmt, &prune_stmt, NULL,
 };
 
 enum err_code inbox_db_lease(struct pg *pg, const char *source, int lease_s, struct arena *a, bool *mine_r,
@@ -169,13 +179,31 @@ enum err_code inbox_db_behind(struct pg *pg, const char *source, int64_t n, stru
 	return pg_exec(pg, &behind_stmt, PG_ARGS(P(source), P(lease_owner()), P(n)), NULL, e);
 }
 
-enum err_code inbox_db_fresh(struct pg *pg, const char *source, const char *const *ids, size_t n, struct arena *a,
-			     const char ***fresh_r, size_t *n_r, struct err *e)
+enum err_code inbox_db_fresh(struct pg *pg, const char *source, const char *event_id, struct arena *a, bool *fresh_r,
+			     struct err *e)
 {
+	struct id_row *row = NULL;
+
+	return pg_row(pg, &fresh_stmt, PG_ARGS(P(source), P(event_id)), a, &row, fresh_r, e);
+}
+
+enum err_code inbox_db_fresh_free(struct pg *pg, const char *source, const struct inbox_waiting *ev, size_t n,
+				  struct arena *a, const char ***fresh_r, size_t *n_r, struct err *e)
+{
+	const char **id = arena_array(a, n, sizeof(*id)), **type = arena_array(a, n, sizeof(*type)),
+		   **agg = arena_array(a, n, sizeof(*agg));
 	struct id_row *rows = NULL;
 	size_t got = 0;
 
-	if (pg_rows(pg, &fresh_stmt, PG_ARGS(P(source), pg_p_text_array(a, ids, n)), a, &rows, &got, e))
+	for (size_t i = 0; i < n; i++) {
+		id[i] = ev[i].event_id;
+		type[i] = ev[i].agg_type;
+		agg[i] = ev[i].agg_id;
+	}
+	if (pg_rows(pg, &fresh_free_stmt,
+		    PG_ARGS(P(source), pg_p_text_array(a, id, n), pg_p_text_array(a, type, n),
+			    pg_p_text_array(a, agg, n)),
+		    a, &rows, &got, e))
 		return e->code;
 	*fresh_r = arena_array(a, got + 1, sizeof(**fresh_r));
 	for (size_t i = 0; i < got; i++)

@@ -25,9 +25,12 @@ MUST_CHECK enum err_code inbox_db_move(struct pg *, const char *source, struct o
 				       struct outbox_cursor to, int64_t last_occurred_at, bool *moved_r, struct err *);
 MUST_CHECK enum err_code inbox_db_behind(struct pg *, const char *source, int64_t n, struct err *);
 
-/* Records the ids and returns those that were new. */
-MUST_CHECK enum err_code inbox_db_fresh(struct pg *, const char *source, const char *const *ids, size_t n,
-					struct arena *, const char ***fresh_r, size_t *n_r, struct err *);
+/* Records the event; *fresh_r: it was new. */
+MUST_CHECK enum err_code inbox_db_fresh(struct pg *, const char *source, const char *event_id, struct arena *,
+					bool *fresh_r, struct err *);
+/* Records those of the batch whose aggregate has no waiting event, and returns the ids that were new. */
+MUST_CHECK enum err_code inbox_db_fresh_free(struct pg *, const char *source, const struct inbox_waiting *ev, size_t n,
+					     struct arena *, const char ***fresh_r, size_t *n_r, struct err *);
 MUST_CHECK enum err_code inbox_db_blocked(struct pg *, const char *source, struct arena *, struct inbox_key **rows_r,
 					  size_t *n_r, struct err *);
 /* Does an event of the same aggregate wait? The answer holds while the cursor is held. */

@@ -23,6 +23,8 @@ struct puller { /* one source */
 	int stuck;
 	bool failing; /* fetching; logged once */
 	bool got;     /* the last pull brought events */
+	int64_t gap_ms; /* between two looks that rings ask for */
+	int64_t tell_at, due_at; /* not before: the owner hears how far we are, failed events are looked for */
 
 	struct doorbell_listener *listener;
 	pthread_mutex_t mu;

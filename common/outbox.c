@@ -8,7 +8,9 @@
 #include "common/pg_internal.h"
 #include "common/pg_mechanisms.h"
 
-#define SCAN "2000" /* rows looked at in one fetch */
+#define SCAN 200 /* rows looked at in one fetch */
+#define STR(x) STR_(x)
+#define STR_(x) #x
 
 static const struct pg_stmt put_stmt = {
 	.name = "outbox_put",
@@ -22,28 +24,17 @@ static const struct pg_col event_cols[] = {
 	PG_COL(outbox_event, agg_version), PG_COL(outbox_event, type), PG_COL(outbox_event, payload),
 	PG_COL(outbox_event, traceparent), PG_COL(outbox_event, occurred_at), PG_COL(outbox_event, hit),
 };
-/*
- * The last row of the answer (hit false) tells where the look ended, and as agg_version how many rows it saw. The
- * horizon is that of the statement's own snapshot.
- */
+/* Every row after the cursor, those of other types without what they carry. The horizon is the statement's own snapshot's. */
 static const struct pg_stmt fetch_stmt = {
 	.name = "outbox_fetch",
-	.sql = "WITH scan AS MATERIALIZED ("
-	       " SELECT o.epoch, o.xid, o.pos, ($4::text[] IS NULL OR o.type = ANY ($4::text[])) AS hit"
-	       " FROM ${schema}.outbox o"
+	.sql = "SELECT o.epoch, o.xid::text::bigint AS xid, o.pos, o.event_id, o.agg_type, o.agg_id, o.agg_version, o.type,"
+	       " CASE WHEN $4::text[] IS NULL OR o.type = ANY ($4::text[]) THEN o.payload END AS payload, o.traceparent,"
+	       " (extract(epoch FROM o.occurred_at) * 1000)::bigint AS occurred_at,"
+	       " $4::text[] IS NULL OR o.type = ANY ($4::text[]) AS hit FROM ${schema}.outbox o"
 	       " WHERE (o.epoch, o.xid, o.pos) > ($1::bigint, $2::text::xid8, $3::bigint)"
 	       " AND (o.epoch < (SELECT c.epoch FROM ${schema}.cluster c)"
 	       "  OR o.xid < pg_snapshot_xmin(pg_current_snapshot()))"
-	       " ORDER BY o.epoch, o.xid, o.pos LIMIT " SCAN "),"
-	       " got AS (SELECT s.epoch, s.xid, s.pos FROM scan s WHERE s.hit"
-	       "  ORDER BY s.epoch, s.xid, s.pos LIMIT $5::int),"
-	       " answer AS (SELECT o.epoch, o.xid, o.pos, o.event_id, o.agg_type, o.agg_id, o.agg_version, o.type,"
-	       "  o.payload, o.traceparent, (extract(epoch FROM o.occurred_at) * 1000)::bigint AS occurred_at, true AS hit"
-	       "  FROM got JOIN ${schema}.outbox o USING (epoch, xid, pos)"
-	       " UNION ALL (SELECT s.epoch, s.xid, s.pos, '', '', '', (SELECT count(*) FROM scan), '', ''::bytea, NULL,"
-	       "  0, false FROM scan s ORDER BY s.epoch DESC, s.xid DESC, s.pos DESC LIMIT 1))"
-	       " SELECT epoch, xid::text::bigint AS xid, pos, event_id, agg_type, agg_id, agg_version, type, payload,"
-	       " traceparent, occurred_at, hit FROM answer a ORDER BY hit DESC, a.epoch, a.xid, a.pos LIMIT 201",
+	       " ORDER BY o.epoch, o.xid, o.pos LIMIT " STR(SCAN),
 	.col = event_cols, .ncol = 12, .row_size = sizeof(struct outbox_event),
 };
 static const struct pg_stmt consumer_stmt = {
@@ -120,30 +111,21 @@ enum err_code outbox_fetch(struct pg *pg, struct outbox_cursor after, const char
 {
 	struct pg_param list = types ? pg_p_text_array(a, types, n_types) : PG_NULL;
 	struct outbox_event *rows = NULL;
-	const struct outbox_event *end;
-	size_t n = 0;
+	size_t n = 0, hits = 0, i;
 
-	if (limit < 1 || limit > 200)
-		limit = 200;
-	if (pg_rows(pg, &fetch_stmt,
-		    PG_ARGS(P(after.epoch), P(xid_text(a, after.xid)), P(after.pos), list, P(limit)), a, &rows, &n, e))
+	if (limit < 1 || limit > SCAN)
+		limit = SCAN;
+	if (pg_rows(pg, &fetch_stmt, PG_ARGS(P(after.epoch), P(xid_text(a, after.xid)), P(after.pos), list), a, &rows, &n, e))
 		return e->code;
 	*seen_r = after;
-	*more_r = false;
-	*rows_r = NULL;
-	*n_r = 0;
-	if (n == 0)
-		return OK;
-	end = &rows[n - 1]; /* where the look ended */
-	n--;
-	if (n > 0) {
-		*rows_r = rows;
-		*n_r = n;
+	for (i = 0; i < n && hits < (size_t)limit; i++) {
+		*seen_r = (struct outbox_cursor){ rows[i].epoch, rows[i].xid, rows[i].pos };
+		if (rows[i].hit)
+			rows[hits++] = rows[i];
 	}
-	*more_r = n == (size_t)limit || end->agg_version >= 2000;
-	if (n == (size_t)limit) /* hits may follow between the last row and the end of the look */
-		end = &rows[n - 1];
-	*seen_r = (struct outbox_cursor){ end->epoch, end->xid, end->pos };
+	*more_r = n == SCAN || hits == (size_t)limit;
+	*rows_r = hits > 0 ? rows : NULL;
+	*n_r = hits;
 	return OK;
 }
 

@@ -38,6 +38,16 @@ static const struct pg_stmt touch = {
 	       " RETURNING " CART_COLUMNS,
 	CART_ROW,
 };
+static const struct pg_stmt lock = {
+	.name = "cart_lock",
+	.sql = "SELECT " CART_COLUMNS " FROM cart.cart c WHERE c.id = $1 AND c.state = 'open' FOR UPDATE",
+	CART_ROW,
+};
+static const struct pg_stmt taken = {
+	.name = "cart_taken",
+	.sql = "UPDATE cart.cart c SET version = c.version + 1, updated_at = now(), reminded_at = NULL, currency ="
+	       " CASE WHEN EXISTS (SELECT 1 FROM cart.line l WHERE l.cart_id = c.id) THEN c.currency END WHERE c.id = $1",
+};
 
 enum err_code cart_db_by_user(struct pg *pg, struct arena *a, const char *user_id, struct cart_row **row_r,
 			      bool *found_r, struct err *e)
@@ -71,6 +81,17 @@ enum err_code cart_db_touch(struct pg *pg, struct arena *a, const char *id, int6
 			    bool *found_r, struct err *e)
 {
 	return pg_row(pg, &touch, PG_ARGS(P(id), P(version)), a, row_r, found_r, e);
+}
+
+enum err_code cart_db_lock(struct pg *pg, struct arena *a, const char *id, struct cart_row **row_r, bool *found_r,
+			   struct err *e)
+{
+	return pg_row(pg, &lock, PG_ARGS(P(id)), a, row_r, found_r, e);
+}
+
+enum err_code cart_db_taken(struct pg *pg, const char *id, struct err *e)
+{
+	return pg_later(pg, &taken, PG_ARGS(P(id)), e);
 }
 
 static const struct pg_stmt currency_set = {
@@ -327,7 +348,8 @@ enum err_code cart_db_mark_abandoned(struct pg *pg, struct arena *a, int32_t idl
 }
 
 const struct pg_stmt *const cart_db_stmts[] = {
-	&by_user,	&by_token,	&by_id,		&make,		&touch,		&currency_set,	&currency_free,
+	&by_user,	&by_token,	&by_id,		&make,		&touch,		&lock,		&taken,
+	&currency_set,	&currency_free,
 	&lines,		&line_put,	&line_set,	&line_del,	&line_take_all, &line_take,	&lines_clear,
 	&coupons,	&coupon_put,	&coupon_del,	&coupons_clear, &coupons_copy,	&close_merged,	&erase_user,
 	&erase_guests,	&expire_guests, &expire_users,	&mark_abandoned, NULL,

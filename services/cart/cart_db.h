@@ -33,8 +33,13 @@ MUST_CHECK enum err_code cart_db_make(struct pg *, struct arena *, const char *i
  */
 MUST_CHECK enum err_code cart_db_touch(struct pg *, struct arena *, const char *id, int64_t version,
 				       struct cart_row **row_r, bool *found_r, struct err *);
+/* Locks the open cart; found_r false when it is not open any more. */
+MUST_CHECK enum err_code cart_db_lock(struct pg *, struct arena *, const char *id, struct cart_row **row_r, bool *found_r,
+				      struct err *);
 /* What pg_later does: no answer is waited for. So do the others of this block and those marked (later). */
 MUST_CHECK enum err_code cart_db_currency(struct pg *, const char *id, const char *currency, struct err *);
+/* Lines were bought: counts the version up, and without lines the currency is free again. */
+MUST_CHECK enum err_code cart_db_taken(struct pg *, const char *id, struct err *);
 /* No lines left: the currency is free again. */
 MUST_CHECK enum err_code cart_db_free_currency(struct pg *, const char *id, struct err *);
 

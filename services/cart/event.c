@@ -12,7 +12,7 @@ static enum err_code take_lines(struct pg *pg, const char *cart_id, const Events
 			return e->code;
 	if (cart_db_coupons_clear(pg, cart_id, e))
 		return e->code;
-	return cart_db_free_currency(pg, cart_id, e);
+	return cart_db_taken(pg, cart_id, e);
 }
 
 /* The guest signed in between paying and the order: what his cart brought into the user's leaves it there. */
@@ -24,7 +24,7 @@ static enum err_code take_merged(struct pg *pg, struct arena *a, const struct ca
 	bool found = false;
 	size_t n = 0;
 
-	if (cart_db_touch(pg, a, guest->merged_into, -1, &user, &found, e) ||
+	if (cart_db_lock(pg, a, guest->merged_into, &user, &found, e) ||
 	    (found && cart_db_lines(pg, a, guest->id, &brought, &n, e)))
 		return e->code;
 	for (size_t i = 0; i < m->n_lines; i++)
@@ -37,7 +37,7 @@ static enum err_code take_merged(struct pg *pg, struct arena *a, const struct ca
 		}
 	if (!found || take_lines(pg, guest->id, m, e) || cart_db_coupons_clear(pg, user->id, e))
 		return e->code;
-	return cart_db_free_currency(pg, user->id, e);
+	return cart_db_taken(pg, user->id, e);
 }
 
 /* Exactly the frozen lines and quantities go; what was added meanwhile stays. */
@@ -51,7 +51,7 @@ static enum err_code on_order_placed(struct pg *pg, struct arena *a, const struc
 	(void)svc;
 	if (!m->cart_id)
 		return OK;
-	if (cart_db_touch(pg, a, m->cart_id, -1, &cart, &found, e))
+	if (cart_db_lock(pg, a, m->cart_id, &cart, &found, e))
 		return e->code;
 	if (found)
 		return take_lines(pg, m->cart_id, m, e);

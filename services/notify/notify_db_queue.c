@@ -43,8 +43,7 @@ enum err_code notify_db_message_end(struct pg *pg, const char *id, const char *l
 enum err_code notify_db_delivery_put(struct pg *pg, const char *id, int32_t attempt, const char *outcome,
 				     int32_t smtp_code, const char *detail, int64_t took_ms, struct err *e)
 {
-	return pg_exec(pg, &delivery_put, PG_ARGS(P(id), P(attempt), P(outcome), P(smtp_code), P(detail), P(took_ms)), NULL,
-		       e);
+	return pg_later(pg, &delivery_put, PG_ARGS(P(id), P(attempt), P(outcome), P(smtp_code), P(detail), P(took_ms)), e);
 }
 
 static const struct pg_stmt forget_mails = {

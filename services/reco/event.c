@@ -1,12 +1,15 @@
 /* What reco hears: products and stock as they may be shown, what was put into carts, bought and rated, who wants no profile. */
 #include <string.h>
 
+#include "common/timeutil.h"
 #include "events.pb-c.h"
 #include "services/reco/collect.h"
 #include "services/reco/reco.h"
 #include "services/reco/reco_db_catalogue.h"
 #include "services/reco/reco_db_collect.h"
 #include "services/reco/reco_db_features.h"
+
+#define MONTHS_MADE_MS (30 * 86400000LL) /* back from now: what job_months looks after, and a day less */
 
 /* ---- catalogue and stock ---- */
 
@@ -95,11 +98,12 @@ static enum err_code profile_of(struct pg *pg, struct arena *a, struct reco_svc 
 static enum err_code put(struct pg *pg, struct arena *a, const struct event_in *in, size_t n, int64_t at, struct err *e)
 {
 	struct event_put_row *row = NULL;
+	int64_t now = wall_ms();
 
 	if (n == 0)
 		return OK;
-	/* A dead letter that is applied again may be of long ago. */
-	if (reco_db_partitions(pg, a, at, at, e))
+	/* The timer has made the months around now; a dead letter that is applied again may be of long ago. */
+	if ((at < now - MONTHS_MADE_MS || at > now) && reco_db_partitions(pg, a, at, at, e))
 		return e->code;
 	return reco_db_event_put(pg, a, RECO_FROM_DAEMON, false, in, n, &row, e);
 }

@@ -158,9 +158,9 @@ static void test_types(void **state)
 	struct outbox_cursor at;
 
 	(void)state;
-	publish("usr_1", "user.noise", 1, 300);
+	publish("usr_1", "user.noise", 1, 100);
 	publish("usr_1", "user.rare", 1, 2);
-	publish("usr_1", "user.noise", 301, 50);
+	publish("usr_1", "user.noise", 101, 50);
 	at = fetch(start, "user.rare", 200);
 	assert_int_equal(n_got, 2);
 	assert_string_equal(got[0].type, "user.rare");
@@ -183,7 +183,7 @@ static void test_long_look(void **state)
 	struct outbox_cursor at;
 
 	(void)state;
-	publish("usr_1", "user.noise", 1, 2100);
+	publish("usr_1", "user.noise", 1, 210);
 	publish("usr_1", "user.rare", 1, 1);
 	at = fetch(start, "user.rare", 200);
 	assert_int_equal(n_got, 0);
