@@ -757,3 +757,8 @@ void saga_step(const struct saga_state *s, const struct saga_event *ev, int64_t 
 		break;
 	}
 }
+
+bool saga_finds_back(const struct saga_state *stored, const struct saga_state *next)
+{
+	return stored->st == SAGA_SELLING && next->st == SAGA_CAPTURING && next->tries == 0;
+}

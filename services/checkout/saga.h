@@ -4,8 +4,8 @@
  *
  *	(state, event, now) -> (next state, commands)
  *
- * The driver (saga_run.c) persists `next` by compare-and-set on the row's version BEFORE it carries out a command, with
- * no transaction open while it acts, and feeds the outcome back as the next event. A crash anywhere is a SAGA_WAKE of the
+ * The driver (saga_run.c) persists `next` by compare-and-set on the row's version BEFORE it carries out a command (but
+ * for the step of saga_finds_back), with no transaction open while it acts, and feeds the outcome back as the next event. A crash anywhere is a SAGA_WAKE of the
  * stored state: each state that acts gives the same command again, and every command is idempotent by its key.
  *
  *	open -> reserving -> reserved -> pi_creating -> payment_pending -> authorized -> selling -> capturing -> ordered
@@ -179,6 +179,12 @@ bool saga_reopen(const struct saga_state *s, int64_t now_ms, int64_t ttl_ms, boo
 /* next may not be s. Total: an event that means nothing in a state changes nothing. */
 void saga_step(const struct saga_state *s, const struct saga_event *ev, int64_t now_ms, struct saga_state *next,
 	       struct saga_cmds *cmds);
+
+/*
+ * From what is stored a crash comes to next's command by itself, with the same key: sold stock is sold again for the same
+ * order without effect, and then captured. While the lease of `stored` lasts, next need not be stored before it acts.
+ */
+bool saga_finds_back(const struct saga_state *stored, const struct saga_state *next);
 
 bool saga_terminal(enum saga_st st);
 /* Blocks a second checkout of the same cart: not terminal, and may still become an order. */

@@ -12,6 +12,7 @@
 #define SAVE_MS	 10000 /* the money has moved: what is known is stored, whoever has stopped waiting */
 #define CALL_MS	 5000  /* a call to another daemon */
 #define STEPS_MAX 60
+#define FRESH_MS  2000 /* so much of the lease may be gone when the next step acts on it */
 
 struct drive {
 	struct saga_run *r;
@@ -21,6 +22,7 @@ struct drive {
 	struct saga_facts facts;
 	struct err *e;
 	int64_t clock; /* PostgreSQL's minus ours */
+	int64_t leased_at; /* by our clock: what is stored was stored by us, to act on it */
 	bool lost, fresh_attempt;
 	int32_t lease_ms;
 };
@@ -199,12 +201,18 @@ static enum err_code persist(struct drive *d)
 		return OK;
 	d->lease_ms = acts ? SAGA_ACT_MS : 0;
 	mirror(d->r->row, &d->next);
+	if (!learnt && d->leased_at && mono_ms() < d->leased_at + FRESH_MS && saga_finds_back(&d->s, &d->next)) {
+		d->s = d->next;
+		return OK;
+	}
 	if (!(d->r->rest && d->r->c->idem && !acts && d->r->first.type != SAGA_END &&
 	      (d->next.st == SAGA_PAYMENT_PENDING ? d->facts.pi_id != NULL : d->next.st == SAGA_ORDERED) &&
 	      answer(d, &code)))
 		code = pg_tx(d->r->c->pool, mono_ms() + SAVE_MS, &who, save_tx, d, d->e);
-	if (!code && !d->lost)
+	if (!code && !d->lost) {
 		follow(d);
+		d->leased_at = acts ? mono_ms() : 0;
+	}
 	return code;
 }
 

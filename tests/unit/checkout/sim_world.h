@@ -21,6 +21,7 @@
 #define CALL_MS	  5000
 #define PAY_MS	  12000
 #define LEASE_MS  15000
+#define FRESH_MS  2000
 #define HOLD_MS	  (30 * MINUTE)
 #define LIVELY_MS (120 * MINUTE) /* after the last fault and the last wish of the buyer it is over within this */
 #define DRIVERS	  4
@@ -50,7 +51,7 @@ struct msg {
 struct driver {
 	bool busy, patient, hook, unsure;
 	unsigned seq;
-	int64_t version, until;
+	int64_t version, until, leased_at;
 	struct saga_state s;
 	struct saga_cmds cmds;
 	int i, tries;
@@ -88,7 +89,7 @@ struct world {
 	struct saga_state s;
 	int64_t version, lease, total, swept;
 	int pi; /* the row's intent, -1 */
-	int orders, tells;
+	int orders, tells, unstored;
 	/* inventory */
 	int on_hand, rival, qty;
 	struct reservation res[ATTEMPTS][2];
